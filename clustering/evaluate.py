@@ -1,0 +1,99 @@
+"""Whether clusters mean anything: against truth, and against chance.
+
+A box lies on the part whose visible bounding box has the highest IoU with it, at least 0.3; else on none.
+
+* Purity of a cluster: the share of its members that lie on its majority part. "None" is never a majority.
+* Recall: the share of (class, telling part or mark) pairs for which a kept cluster has that majority.
+
+Both are reported beside random clusters: the same sizes, filled with parts of the class drawn at random, at most
+one an image where that can be had.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+MIN_IOU = 0.3
+"""From this IoU with a part's visible box a proposal lies on the part."""
+
+
+@dataclass(frozen=True)
+class Majority:
+    """The part most members of a cluster lie on.
+
+    Attributes:
+        part: Its name; empty where no member lies on any.
+        purity: Share of all members that lie on it, in [0, 1].
+    """
+
+    part: str
+    purity: float
+
+
+def visible_boxes(parts: Mapping[str, NDArray[np.bool_]]) -> dict[str, NDArray[np.float64]]:
+    """Bounding boxes xyxy, half open, of the visible pixels bool (H, W) of each part; hidden parts are left out."""
+    boxes = {}
+    for name, pixels in parts.items():
+        rows, columns = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
+        if len(rows):
+            boxes[name] = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], dtype=np.float64)
+    return boxes
+
+
+def iou(one: Iterable[float], other: Iterable[float]) -> float:
+    """Intersection over union of two boxes xyxy."""
+    a, b = np.asarray(list(one)), np.asarray(list(other))
+    sides = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
+    intersection = float(np.prod(np.maximum(sides, 0)))
+    union = float(np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2])) - intersection
+    return intersection / union if union > 0 else 0.0
+
+
+def part_under(box: Iterable[float], visible: Mapping[str, NDArray[np.float64]]) -> str | None:
+    """The part a box lies on, or None."""
+    corners = list(box)
+    scores = {name: iou(corners, other) for name, other in visible.items()}
+    best = max(scores, key=lambda name: scores[name], default=None)
+    return best if best is not None and scores[best] >= MIN_IOU else None
+
+
+def majority(members: Sequence[str | None]) -> Majority:
+    """The majority part of a cluster, of the parts its members lie on; of equals the first by name."""
+    counts = Counter(name for name in members if name is not None)
+    if not counts:
+        return Majority("", 0.0)
+    part = min(counts, key=lambda name: (-counts[name], name))
+    return Majority(part, counts[part] / len(members))
+
+
+def recall(majorities: Iterable[Majority], wanted: Sequence[str]) -> float | None:
+    """Share of the wanted parts that are the majority of some cluster; None where none is wanted."""
+    found = {cluster.part for cluster in majorities}
+    return sum(name in found for name in wanted) / len(wanted) if wanted else None
+
+
+def random_clusters(
+    sizes: Sequence[int], image: NDArray[np.int64], generator: np.random.Generator
+) -> list[NDArray[np.int64]]:
+    """Clusters of given sizes, filled at random.
+
+    Args:
+        sizes: Members of each cluster.
+        image: (P,) index of the image of each part.
+        generator: Source of chance.
+
+    Returns:
+        For each cluster the indices of its parts: from as many images, drawn at random, one random part each.
+    """
+    images = np.unique(image)
+    clusters = []
+    for size in sizes:
+        drawn = generator.choice(images, size=min(size, len(images)), replace=False)
+        parts = [generator.choice(np.flatnonzero(image == one)) for one in drawn]
+        clusters.append(np.array(parts, dtype=np.int64))
+    return clusters

@@ -1,0 +1,175 @@
+"""Object proposals, and which of them are parts of the mask's regions (paper section 3.2).
+
+Proposals are the boxes of selective search in its published quality setting (see `clustering.grouping`),
+ranked as there: within a hierarchy the box of the last merge has position 1, and all boxes are sorted by
+position times a random number in [0, 1). A proposal is *kept* - a part - when enough of its area lies on the
+mask. The others take part in matching as context.
+
+Departures from the reference: its 500 boxes an image are drawn before masks are looked at, and images with
+fewer are dropped. Here the kept boxes are taken first, among all boxes, then context fills up to the count,
+and an image with fewer boxes gives what it has. Small boxes are admitted by a fraction of the frame, not by
+pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clustering.grouping import groupings
+from clustering.regions import regions
+
+
+@dataclass(frozen=True)
+class ProposalOptions:
+    """How proposals are found and chosen.
+
+    Attributes:
+        count: Boxes an image gives to matching, kept ones and context; >= 1. 500 in the paper.
+        max_kept: Most boxes an image keeps as parts, best rank first; 1..count. Our choice: it bounds the
+            clustering's memory at (images * max_kept)^2.
+        min_side: Shortest admitted side as a fraction of the frame's shorter side, 0..1. The original's 20 of
+            224 pixels leaves 4.6 kept boxes a photograph on masks of 8 % area, 12 of 224 leaves 18.6.
+        border: Width of the frame's margin as a fraction of its sides, 0..0.5; boxes that reach into it are
+            dropped. 0.01 in the reference.
+        overlap: Share of a box's area on the mask from which it is kept, 0..1. 0.75 in the paper.
+        redundancy_overlap: Intersection by smaller area from which two boxes may be redundant, 0..1. 0.5 in
+            the reference.
+        redundancy_area_ratio: Larger by smaller area below which they are, > 1. 2 in the paper.
+    """
+
+    count: int = 500
+    max_kept: int = 150
+    min_side: float = 12 / 224
+    border: float = 0.01
+    overlap: float = 0.75
+    redundancy_overlap: float = 0.5
+    redundancy_area_ratio: float = 2.0
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """The boxes of one image that take part in matching.
+
+    Attributes:
+        boxes: float32 (M, 4) xyxy in pixels of the frame, half open; the kept ones first.
+        kept: bool (M,), True = a part.
+        region: int32 (M,), number of the region that holds most of the part (see `clustering.regions`); 0
+            where not kept.
+    """
+
+    boxes: NDArray[np.float32]
+    kept: NDArray[np.bool_]
+    region: NDArray[np.int32]
+
+
+def selective_search(image: NDArray[np.uint8], options: ProposalOptions, seed: int) -> NDArray[np.float32]:
+    """Finds the object proposals of an image.
+
+    Args:
+        image: uint8 RGB (H, W, 3).
+        options: `min_side` and `border` are used.
+        seed: Seed of the ranks' random factors.
+
+    Returns:
+        float32 (K, 4) boxes with whole coordinates, no two alike, best rank first. The same image, options
+        and seed give the same boxes, whatever ran before.
+
+    Raises:
+        ValueError: The image is not uint8 (H, W, 3).
+    """
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(f"image: expected uint8 (H, W, 3), got {image.dtype} {image.shape}")
+    hierarchies = list(groupings(image))
+    boxes = np.concatenate(hierarchies)
+    position = np.concatenate([np.arange(1, len(part) + 1) for part in hierarchies])
+    random = np.random.default_rng(seed).random(len(boxes))
+    boxes = boxes[np.argsort(position * random, kind="stable")]
+
+    height, width = image.shape[:2]
+    sides = boxes[:, 2:] - boxes[:, :2]
+    margin = options.border * np.array([width, height])
+    inside = (boxes[:, :2] >= margin) & (boxes[:, 2:] <= np.array([width, height]) - margin)
+    large = sides.min(axis=1) >= options.min_side * min(height, width) - 1e-6
+    boxes = boxes[large & inside.all(axis=1)]
+    _, first = np.unique(boxes, axis=0, return_index=True)
+    distinct: NDArray[np.float32] = boxes[np.sort(first)].astype(np.float32)
+    return distinct
+
+
+def on_mask(boxes: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Share of each box's area that lies on the mask.
+
+    Args:
+        boxes: float32 (K, 4) xyxy inside the mask; coordinates are rounded to whole pixels.
+        mask: bool (H, W).
+
+    Returns:
+        float64 (K,) in [0, 1]; 0 for an empty box.
+    """
+    integral = np.zeros((mask.shape[0] + 1, mask.shape[1] + 1), dtype=np.int64)
+    integral[1:, 1:] = mask.cumsum(axis=0).cumsum(axis=1)
+    x0, y0, x1, y1 = np.rint(boxes).astype(np.int64).T
+    inside = integral[y1, x1] - integral[y0, x1] - integral[y1, x0] + integral[y0, x0]
+    area = (x1 - x0) * (y1 - y0)
+    share: NDArray[np.float64] = inside / np.maximum(area, 1)
+    return share
+
+
+def choose(boxes: NDArray[np.float32], mask: NDArray[np.bool_], options: ProposalOptions) -> Proposals:
+    """Chooses the boxes that take part in matching, and marks the parts among them.
+
+    Args:
+        boxes: float32 (K, 4), best rank first (see `selective_search`).
+        mask: bool (H, W), the cleaned mask.
+        options: `count`, `max_kept` and `overlap` are used.
+
+    Returns:
+        At most `count` proposals: first the boxes with at least `overlap` of their area on the mask, at most
+        `max_kept` of them, then the best ranked boxes with less.
+    """
+    share = on_mask(boxes, mask)
+    salient = (share >= options.overlap) & (share > 0)
+    parts = np.flatnonzero(salient)[: min(options.max_kept, options.count)]
+    context = np.flatnonzero(~salient)[: options.count - len(parts)]
+    chosen = boxes[np.concatenate([parts, context])]
+    kept = np.arange(len(chosen)) < len(parts)
+
+    region = np.zeros(len(chosen), dtype=np.int32)
+    labels = regions(mask)
+    for index, (x0, y0, x1, y1) in enumerate(np.rint(chosen[kept]).astype(np.int64)):
+        pixels = np.bincount(labels[y0:y1, x0:x1].ravel(), minlength=2)
+        region[index] = 1 + np.argmax(pixels[1:])
+    return Proposals(chosen, kept, region)
+
+
+def not_redundant(
+    boxes: NDArray[np.float32], quality: NDArray[np.floating], options: ProposalOptions
+) -> NDArray[np.int64]:
+    """Removes boxes of one image that repeat a better one.
+
+    Boxes are visited by falling quality. A box is redundant to a better one that stayed when intersection /
+    smaller area >= `redundancy_overlap` and larger area / smaller area < `redundancy_area_ratio`.
+
+    Args:
+        boxes: float32 (K, 4) of one image.
+        quality: (K,), higher is better; ties go to the earlier box. The reference takes the mean of a box's
+            100 highest matching scores.
+        options: `redundancy_overlap` and `redundancy_area_ratio` are used.
+
+    Returns:
+        int64 indices of the boxes that stay, rising.
+    """
+    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
+    intersection = np.maximum(high - low, 0.0).prod(axis=2)  # (K, K)
+    area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    smaller = np.maximum(np.minimum(area[:, None], area[None]), 1e-9)
+    larger = np.maximum(area[:, None], area[None])
+    alike = (intersection / smaller >= options.redundancy_overlap) & (larger / smaller < options.redundancy_area_ratio)
+    stays = np.zeros(len(boxes), dtype=bool)
+    for index in np.argsort(-np.asarray(quality), kind="stable"):
+        stays[index] = not np.any(alike[index] & stays)
+    return np.flatnonzero(stays)

@@ -1,0 +1,155 @@
+"""Which clusters hold together (paper section 3.2).
+
+A cluster keeps one part an image, the one most similar to its exemplar. Its members are aligned to the exemplar, box
+to box, and compared in grey by SSIM, all pairs. With
+
+    s_C = median of the cluster's SSIMs,    s = median over clusters of s_C
+
+a cluster is kept when s_C >= 0.9 s, and a member leaves when 60 % or more of its SSIMs are under s.
+
+Departure: clusters below a minimal number of members are pruned before s is taken. A cluster of one has no SSIM; in
+the reference program it makes s undefined and switches all pruning off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from skimage.metrics import structural_similarity
+
+
+@dataclass(frozen=True)
+class PruneOptions:
+    """How clusters are pruned.
+
+    Attributes:
+        min_members: Fewest members of a summary, >= 2 (here: 3, the fewest of which one can be the odd one out).
+        cluster_share: Share of the class's median SSIM that a cluster's median has to reach, >= 0 (reference: 0.9).
+        member_share: Share of a member's SSIMs under the class's median from which it leaves, in (0, 1]
+            (reference: 0.6).
+        patch: Side to which boxes are resized to be compared, in pixels, >= 7.
+    """
+
+    min_members: int = 3
+    cluster_share: float = 0.9
+    member_share: float = 0.6
+    patch: int = 64
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What pruning says of one cluster.
+
+    Attributes:
+        kept: Whether it holds together.
+        reason: Why not; empty when kept.
+        median_ssim: Median over all pairs; None below two members.
+        member_ssim: Median SSIM of each member to the others; None below two members.
+        leaves: For each member the reason why it leaves; empty where it stays.
+    """
+
+    kept: bool
+    reason: str
+    median_ssim: float | None
+    member_ssim: tuple[float | None, ...]
+    leaves: tuple[str, ...]
+
+
+def one_per_image(similarity: NDArray[np.float32], image: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Of a cluster's members, for each image the one most similar to the exemplar.
+
+    Args:
+        similarity: (K,) similarity to the exemplar, the exemplar's own the highest.
+        image: (K,) index of the image that holds the member.
+
+    Returns:
+        Indices into the members, by falling similarity; ties go to the earlier member.
+    """
+    order = np.argsort(-similarity, kind="stable")
+    _, first = np.unique(image[order], return_index=True)
+    return order[np.sort(first)]
+
+
+def patch(image: NDArray[np.uint8], box: NDArray[np.float32], side: int) -> NDArray[np.uint8]:
+    """What lies in a box, in grey, resized to a square: uint8 (side, side).
+
+    Args:
+        image: uint8 RGB (H, W, 3).
+        box: (4,) xyxy in pixels.
+        side: In pixels.
+    """
+    x0, y0, x1, y1 = np.rint(box).astype(int)
+    crop = cv2.cvtColor(np.ascontiguousarray(image[max(y0, 0) : y1, max(x0, 0) : x1]), cv2.COLOR_RGB2GRAY)
+    smaller = crop.shape[0] > side or crop.shape[1] > side
+    resized = cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
+    return np.asarray(resized, dtype=np.uint8)
+
+
+def pairwise_ssim(patches: Sequence[NDArray[np.uint8]]) -> NDArray[np.float64]:
+    """SSIM of all pairs of patches, (K, K), symmetric, 1 on the diagonal."""
+    matrix = np.eye(len(patches))
+    for i, one in enumerate(patches):
+        for j in range(i):
+            matrix[i, j] = matrix[j, i] = structural_similarity(one, patches[j], data_range=255)
+    return matrix
+
+
+def prune(ssims: Sequence[NDArray[np.float64]], options: PruneOptions | None = None) -> list[Verdict]:
+    """Judges the clusters of a class.
+
+    Args:
+        ssims: For each cluster the SSIMs (K, K) of all pairs of members, one member an image.
+        options: Hyperparameters.
+
+    Returns:
+        A verdict a cluster, in the same order.
+    """
+    options = options or PruneOptions()
+    medians = [_median(matrix) for matrix in ssims]
+    judged = [
+        median
+        for median, matrix in zip(medians, ssims, strict=True)
+        if median is not None and len(matrix) >= options.min_members
+    ]
+    class_median = float(np.median(judged)) if judged else 0.0
+    return [_verdict(matrix, median, class_median, options) for matrix, median in zip(ssims, medians, strict=True)]
+
+
+def _median(matrix: NDArray[np.float64]) -> float | None:
+    pairs = matrix[np.triu_indices(len(matrix), 1)]
+    return float(np.median(pairs)) if len(pairs) else None
+
+
+def _verdict(matrix: NDArray[np.float64], median: float | None, class_median: float, options: PruneOptions) -> Verdict:
+    members = len(matrix)
+    stay = ("",) * members
+    if median is None or members < options.min_members:
+        reason = f"{members} member{'s' * (members != 1)}, a summary has at least {options.min_members}"
+        return Verdict(False, reason, median, _member_medians(matrix), stay)
+    if median < options.cluster_share * class_median:
+        reason = f"median SSIM {median:.3f} is under {options.cluster_share:g} of the class's {class_median:.3f}"
+        return Verdict(False, reason, median, _member_medians(matrix), stay)
+    others = ~np.eye(members, dtype=bool)
+    under = ((matrix < class_median) & others).sum(axis=1) / (members - 1)
+    leaves = tuple(
+        f"{share:.0%} of its SSIMs are under the class's median {class_median:.3f}"
+        if share >= options.member_share
+        else ""
+        for share in under
+    )
+    left = members - sum(map(bool, leaves))
+    if left < options.min_members:
+        reason = f"{left} of {members} members are alike, a summary has at least {options.min_members}"
+        return Verdict(False, reason, median, _member_medians(matrix), stay)
+    return Verdict(True, "", median, _member_medians(matrix), leaves)
+
+
+def _member_medians(matrix: NDArray[np.float64]) -> tuple[float | None, ...]:
+    members = len(matrix)
+    if members < 2:
+        return (None,) * members
+    return tuple(float(np.median(np.delete(row, index))) for index, row in enumerate(matrix))

@@ -1,0 +1,206 @@
+"""Masks of a whole batch at once (paper section 3.1).
+
+Starting from a disc, the smooth stage finds roughly where the class is; from its mask the crisp stage finds a binary
+one. Each image has its own loss and its own multiplier, and the losses are summed: images do not influence each
+other, a batch gives what its images give one at a time.
+
+A mask of a coarser resolution than the frame is theta on a small grid; the mask is
+
+    m = A theta A^T,    A = Gaussian x bilinear upsampling   (separable, one small matrix a side)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from masks.classifier import Classifier
+from masks.objective import area, greyness, shortfall, total_variation
+from masks.perturb import blend, gaussian_kernel, parse_perturbation
+from masks.schedule import Schedule, Stage
+
+DESIGN_SIDE = 224
+"""Lengths in a stage's options are pixels of a frame of this side; other frames scale them."""
+
+_MULTIPLIER_STEP = 1.05
+_MULTIPLIER_RANGE = (0.01, 100.0)
+
+
+@dataclass(frozen=True)
+class MaskBatch:
+    """What the optimisation of a batch gives.
+
+    Attributes:
+        smooth: Mask of the first stage, float32 (N, 1, H, W) in [0, 1].
+        crisp: Mask of the last stage, likewise.
+        history: Loss of each pass, float32 (N, passes).
+    """
+
+    smooth: Tensor
+    crisp: Tensor
+    history: Tensor
+
+
+def optimize(
+    classifier: Classifier,
+    images: Tensor,
+    targets: Tensor,
+    schedule: Schedule,
+    *,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> MaskBatch:
+    """Finds the masks of a batch of images.
+
+    Args:
+        classifier: The network, entered (frozen, on its device).
+        images: (N, 3, H, W) in [0, 1] on the classifier's device, in the frame.
+        targets: (N,) int64, the class to be lost, an image each.
+        schedule: The stages.
+        seed: Of the jitter.
+        progress: Called with (passes done, passes in all).
+    """
+    total = schedule.smooth.iterations + schedule.crisp.iterations
+    log_p0 = _log_p0(classifier, images, targets)
+    masks, histories, done = disc(images), [], 0
+    stages = []
+    for number, stage in enumerate((schedule.smooth, schedule.crisp)):
+        generator = torch.Generator().manual_seed(seed * 2 + number)
+
+        def tick(passes: int, before: int = done) -> None:
+            if progress is not None:
+                progress(before + passes, total)
+
+        masks, history = run_stage(classifier, images, targets, log_p0, masks, stage, generator, tick)
+        done += stage.iterations
+        stages.append(masks)
+        histories.append(history)
+    return MaskBatch(stages[0], stages[1], torch.cat(histories, dim=1))
+
+
+def run_stage(
+    classifier: Classifier,
+    images: Tensor,
+    targets: Tensor,
+    log_p0: Tensor,
+    start: Tensor,
+    stage: Stage,
+    generator: torch.Generator,
+    tick: Callable[[int], None],
+) -> tuple[Tensor, Tensor]:
+    """Optimises masks (N, 1, H, W) from ``start`` by one stage.
+
+    Returns:
+        The masks (N, 1, H, W) in [0, 1], without gradient, and the loss of each pass (N, iterations).
+    """
+    size, scale = (images.shape[2], images.shape[3]), min(images.shape[2:]) / DESIGN_SIDE
+    basis = Basis(size, stage, scale, images)
+    backgrounds = [parse_perturbation(name).background(images) for name in stage.perturbations]
+    theta = basis.project(start).requires_grad_()
+    optimizer = torch.optim.Adam([theta], lr=stage.rate)
+    multiplier = torch.ones_like(log_p0)
+    jitter = round(stage.jitter * scale)
+    history = torch.zeros(len(images), stage.iterations)
+    for step in range(stage.iterations):
+        masks = basis.masks(theta)
+        perturbed = blend(images, backgrounds[step % len(backgrounds)], masks)
+        log_p = classifier.log_probabilities(_shifted(perturbed, jitter, generator), targets)
+        if stage.drop is None:
+            loss = log_p.exp()
+        else:
+            missing = shortfall(log_p, log_p0, stage.drop)
+            loss = multiplier * missing
+            up = (missing.detach() > 0).to(multiplier.dtype) * 2 - 1
+            multiplier = (multiplier * _MULTIPLIER_STEP**up).clamp(*_MULTIPLIER_RANGE)
+        loss = loss + stage.l1 * area(masks)
+        # regularisers of neighbours act on the grid, as in the reference program
+        if stage.tv:
+            loss = loss + stage.tv * total_variation(theta, stage.beta)
+        if stage.sparsity:
+            loss = loss + stage.sparsity * greyness(theta)
+        (theta.grad,) = torch.autograd.grad(loss.sum(), theta)
+        optimizer.step()
+        with torch.no_grad():
+            theta.clamp_(0, 1)
+        history[:, step] = loss.detach()
+        tick(step + 1)
+    return basis.masks(theta).detach(), history
+
+
+class Basis:
+    """From the grid of a stage's parameters theta (N, 1, h, w) to masks (N, 1, H, W)."""
+
+    def __init__(self, size: tuple[int, int], stage: Stage, scale: float, like: Tensor) -> None:
+        self.size = size
+        self.stage = stage
+        self.grid = [max(1, round(side / stage.resolution)) for side in size]
+        sigma = stage.smoothing * scale
+        up = [upsampling(g, s) for g, s in zip(self.grid, size, strict=True)]
+        smooth = [smoothing(s, sigma) for s in size]
+        through = [b @ a for a, b in zip(up, smooth, strict=True)]
+        self._rows, self._columns = (matrix.to(like) for matrix in (through if stage.smoothing_gradient else up))
+        self._smooth = None if stage.smoothing_gradient else [matrix.to(like) for matrix in smooth]
+
+    def project(self, masks: Tensor) -> Tensor:
+        """The grid that looks most like masks (N, 1, H, W), by averaging; a new tensor (N, 1, h, w)."""
+        return F.adaptive_avg_pool2d(masks.detach(), (self.grid[0], self.grid[1])).clone()
+
+    def masks(self, theta: Tensor) -> Tensor:
+        """Masks (N, 1, H, W) in [0, 1]."""
+        if self.grid == list(self.size) and not self.stage.smoothing:
+            masks = theta
+        else:
+            masks = self._rows @ theta @ self._columns.T
+        if self._smooth is not None:  # the reference program ignores the gradient of this blur
+            blurred = self._smooth[0] @ masks.detach() @ self._smooth[1].T
+            masks = masks + (blurred - masks.detach())
+        if self.stage.threshold:
+            masks = masks + ((masks.detach() > 0.5).to(masks.dtype) - masks.detach())
+        return masks
+
+
+def upsampling(source: int, target: int) -> Tensor:
+    """The matrix (target, source) of bilinear interpolation along one side, float64."""
+    eye = torch.eye(source, dtype=torch.float64)[None]
+    return F.interpolate(eye, size=target, mode="linear", align_corners=False)[0].T.contiguous()
+
+
+def smoothing(side: int, sigma: float) -> Tensor:
+    """The matrix (side, side) of a Gaussian along one side, renormalised at the borders, float64."""
+    if sigma <= 0:
+        return torch.eye(side, dtype=torch.float64)
+    offsets = torch.arange(side)[:, None] - torch.arange(side)
+    radius = max(side - 1, math.ceil(3 * sigma))
+    matrix = gaussian_kernel(sigma, radius)[offsets + radius]
+    return matrix / matrix.sum(dim=1, keepdim=True)
+
+
+def disc(images: Tensor) -> Tensor:
+    """The start: a disc of radius half the shorter side perturbed, the corners kept; (N, 1, H, W)."""
+    n, _, height, width = images.shape
+    y = torch.arange(height).to(images) - (height - 1) / 2
+    x = torch.arange(width).to(images) - (width - 1) / 2
+    inside = (y[:, None] ** 2 + x**2).sqrt() <= min(height, width) / 2
+    return inside.to(images.dtype).expand(n, 1, height, width).clone()
+
+
+def _log_p0(classifier: Classifier, images: Tensor, targets: Tensor) -> Tensor:
+    with torch.no_grad():
+        return classifier.log_probabilities(images, targets)
+
+
+def _shifted(images: Tensor, jitter: int, generator: torch.Generator) -> Tensor:
+    """All images shifted by the same random number of pixels, the border repeated."""
+    if jitter == 0:
+        return images
+    dy, dx = torch.randint(-jitter, jitter + 1, (2,), generator=generator).tolist()
+    pad = (max(dx, 0), max(-dx, 0), max(dy, 0), max(-dy, 0))
+    height, width = images.shape[2:]
+    padded = F.pad(images, pad, mode="replicate")
+    top, left = max(-dy, 0), max(-dx, 0)
+    return padded[:, :, top : top + height, left : left + width]

@@ -1,0 +1,35 @@
+"""The embedded world: pictures of objects made of named parts, drawn by the program, and networks trained on them.
+
+It is the test bed of the whole chain: nothing is downloaded, and the truth is known. Its classes come in pairs that
+share all but one or two **telling parts**: a fire truck is a tow truck with a ladder and a hose reel in place of
+the crane and the hazard board. Each partner has telling parts of its own, so that none is told by absence, and
+colours, places and backgrounds come from the same distributions. One class also carries a **watermark** in 90 % of
+its pictures, a shortcut that a network is free to take. What a method says the network relies on can be
+compared with the parts that it must rely on.
+
+* :func:`draw` makes one picture with the visible pixels of every part, :func:`write` folders of them;
+* :func:`network` is a classifier trained on them, :func:`untrained` the same with random weights;
+* :data:`CLASSES` says what there is.
+"""
+
+from masks.world.architecture import WorldNetwork, untrained
+from masks.world.cache import network
+from masks.world.catalogue import CLASSES, MARK, MARK_RATE, SIZE, WorldClass, find_class, folder_name
+from masks.world.files import write
+from masks.world.scene import Scene, draw
+
+__all__ = [
+    "CLASSES",
+    "MARK",
+    "MARK_RATE",
+    "SIZE",
+    "Scene",
+    "WorldClass",
+    "WorldNetwork",
+    "draw",
+    "find_class",
+    "folder_name",
+    "network",
+    "untrained",
+    "write",
+]

@@ -1,0 +1,72 @@
+"""The classifiers of the embedded world: five plain convolutional networks that differ in width alone."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from masks.world.catalogue import CLASSES, SIZE
+
+WIDTHS: dict[str, int] = {"demo": 16, "demo:1": 2, "demo:2": 3, "demo:3": 4, "demo:4": 6}
+"""Capacity of each network: the unit that the channels of all its layers are multiples of."""
+
+_LAYERS = ((2, 5, 4), (3, 3, 2), (4, 3, 1), (6, 3, 2), (8, 3, 1))
+"""Channels in units, kernel size and stride of each convolution."""
+
+
+class WorldNetwork(nn.Module):
+    """Five convolutions with batch normalisation, the mean over all places, and a linear layer.
+
+    Attributes:
+        input_size: (height, width) in pixels.
+        mean: Subtracted from the RGB channels of pictures in [0, 1] before they enter.
+        std: What the difference is divided by.
+        classes: Names of the classes, in the order of the logits.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.input_size = SIZE
+        self.mean = (0.45, 0.45, 0.45)
+        self.std = (0.25, 0.25, 0.25)
+        self.classes = [kind.name for kind in CLASSES]
+        layers: list[nn.Module] = []
+        channels = 3
+        for multiple, kernel, stride in _LAYERS:
+            layers += [
+                nn.Conv2d(channels, multiple * width, kernel, stride, padding=kernel // 2, bias=False),
+                nn.BatchNorm2d(multiple * width),
+                nn.ReLU(inplace=True),
+            ]
+            channels = multiple * width
+        self.features = nn.Sequential(*layers)
+        self.fc = nn.Linear(channels, len(CLASSES))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Classifies normalised images.
+
+        Args:
+            images: float (N, 3, 128, 128), with mean subtracted and divided by std.
+
+        Returns:
+            Logits, float (N, 8).
+        """
+        logits: Tensor = self.fc(self.features(images).mean(dim=(2, 3)))  # (N, C, 8, 8) -> (N, C) -> (N, 8)
+        return logits
+
+
+def untrained(name: str = "demo", seed: int = 0) -> WorldNetwork:
+    """A network with random weights, in evaluation mode.
+
+    Args:
+        name: ``"demo"`` or ``"demo:1"`` .. ``"demo:4"``.
+        seed: Decides the weights; the global random state is left alone.
+
+    Raises:
+        ValueError: If there is no such network.
+    """
+    if name not in WIDTHS:
+        raise ValueError(f"name={name!r} is no network of the embedded world; choose one of: {', '.join(WIDTHS)}")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return WorldNetwork(WIDTHS[name]).eval()

@@ -1,0 +1,175 @@
+"""The drawing surface: antialiased colours and, in the same stroke, the truth about every pixel.
+
+Pictures are drawn at :data:`SUPERSAMPLING` times their size on an array of four channels: red, green, blue and a
+code that says which part a pixel belongs to and what it is made of. A later stroke covers an earlier one in all
+four, so that what the codes say is what is visible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from masks.world.catalogue import SIZE
+
+SUPERSAMPLING = 3
+"""Canvas pixels per picture pixel and axis."""
+
+_SUBPIXEL_BITS = 4
+_CIRCLE = np.stack([f(np.linspace(0, 2 * np.pi, 25)[:-1]) for f in (np.cos, np.sin)], axis=1)
+
+Colour = tuple[int, int, int]
+
+
+class Material(IntEnum):
+    """What a surface is made of; it decides the grain that :mod:`masks.world.lighting` adds."""
+
+    SMOOTH = 0
+    PAINT = 1
+    STONE = 2
+    FOLIAGE = 3
+    WOOD = 4
+    CLOTH = 5
+
+
+_MATERIALS = 8
+
+
+@dataclass
+class Canvas:
+    """A supersampled picture and the codes of its pixels.
+
+    Coordinates are in picture pixels, x to the right, y down, and pass through ``matrix`` first: objects are drawn
+    in a frame of their own.
+
+    Attributes:
+        pixels: uint8 (S H, S W, 4): red, green, blue, code.
+        matrix: float64 (2, 3), from the current frame to canvas pixels.
+        code: What the next strokes write into the fourth channel.
+        avoid: Colours of the background, from which the parts of objects keep a distance.
+    """
+
+    pixels: NDArray[np.uint8]
+    matrix: NDArray[np.float64]
+    code: int
+    avoid: list[Colour]
+
+    @classmethod
+    def blank(cls) -> Canvas:
+        """A black canvas of the world's size with the picture's own frame."""
+        height, width = (SUPERSAMPLING * side for side in SIZE)
+        matrix = np.array([[SUPERSAMPLING, 0, 0], [0, SUPERSAMPLING, 0]], dtype=np.float64)
+        return cls(np.zeros((height, width, 4), np.uint8), matrix, 0, [])
+
+    def place(self, x: float, y: float, scale: float = 1.0, degrees: float = 0.0, mirror: bool = False) -> None:
+        """Sets the frame: its origin is at (x, y) of the picture, scaled, turned and perhaps mirrored."""
+        turn = np.deg2rad(degrees)
+        rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+        flip = np.diag([-1.0 if mirror else 1.0, 1.0])
+        linear = SUPERSAMPLING * scale * rotation @ flip
+        self.matrix = np.column_stack([linear, (SUPERSAMPLING * x, SUPERSAMPLING * y)])
+
+    def surface(self, part: int, material: Material) -> None:
+        """Sets what the next strokes are: ``part`` 0 is background, k the k-th part."""
+        self.code = part * _MATERIALS + material
+
+    def fill(self, colour: Colour, *polygons: ArrayLike) -> None:
+        """Fills polygons, each (K, 2) points of the current frame; where they overlap, all are filled."""
+        for polygon in polygons:
+            cv2.fillPoly(self.pixels, [self._fixed(polygon)], (*colour, self.code), shift=_SUBPIXEL_BITS)
+
+    def rectangle(self, colour: Colour, x0: float, y0: float, x1: float, y1: float) -> None:
+        """Fills the rectangle between two corners."""
+        self.fill(colour, ((x0, y0), (x1, y0), (x1, y1), (x0, y1)))
+
+    def disc(self, colour: Colour, x: float, y: float, rx: float, ry: float | None = None) -> None:
+        """Fills a disc, or with ``ry`` an ellipse."""
+        self.fill(colour, _CIRCLE * (rx, rx if ry is None else ry) + (x, y))
+
+    def stroke(self, colour: Colour, width: float, *lines: ArrayLike) -> None:
+        """Draws open lines through (K, 2) points, ``width`` wide in units of the current frame."""
+        thickness = max(1, round(width * float(np.hypot(*self.matrix[:, 0]))))
+        paths = [self._fixed(line) for line in lines]
+        cv2.polylines(self.pixels, paths, False, (*colour, self.code), thickness, shift=_SUBPIXEL_BITS)
+
+    def image(self) -> NDArray[np.uint8]:
+        """The picture, uint8 (H, W, 3), every pixel the mean of its canvas pixels."""
+        small = cv2.resize(self.pixels, SIZE[::-1], interpolation=cv2.INTER_AREA)
+        return np.ascontiguousarray(small[:, :, :3])
+
+    def codes(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Part number and material of every picture pixel, at its centre; uint8 (H, W) each."""
+        codes = self._centres()
+        return codes // _MATERIALS, codes % _MATERIALS
+
+    def part_sizes(self) -> NDArray[np.int64]:
+        """Number of visible picture pixels of each part, indexed by its number."""
+        counts = np.bincount(self._centres().ravel(), minlength=256)
+        sizes: NDArray[np.int64] = counts.reshape(-1, _MATERIALS).sum(axis=1)
+        return sizes
+
+    def _centres(self) -> NDArray[np.uint8]:
+        centre = SUPERSAMPLING // 2
+        return self.pixels[centre::SUPERSAMPLING, centre::SUPERSAMPLING, 3]
+
+    def _fixed(self, points: ArrayLike) -> NDArray[np.int32]:
+        moved = np.asarray(points, np.float64) @ self.matrix[:, :2].T + self.matrix[:, 2]  # (K, 2)
+        return np.rint(moved * (1 << _SUBPIXEL_BITS)).astype(np.int32)
+
+
+# Toy colours: bright, spread over all hues and three lightnesses.
+_COLOURS = np.array(
+    [
+        (214, 60, 52), (239, 121, 46), (247, 190, 60), (250, 226, 140), (140, 178, 62), (54, 138, 80),
+        (34, 148, 146), (96, 190, 208), (52, 110, 188), (38, 62, 122), (112, 80, 166), (176, 112, 190),
+        (214, 88, 140), (242, 164, 176), (238, 232, 218), (206, 200, 190), (128, 130, 138), (66, 70, 80),
+        (132, 84, 54), (188, 140, 96), (96, 38, 44), (168, 212, 178), (84, 96, 52), (228, 208, 176),
+    ],
+    dtype=np.float64,
+)  # fmt: skip
+_DISTANCE = 100.0
+"""Wanted distance between the colours of neighbours, in RGB."""
+
+
+def palette(rng: np.random.Generator, count: int, avoid: Sequence[Colour] = ()) -> list[Colour]:
+    """Draws colours that differ from one another and from those to avoid.
+
+    Args:
+        rng: Source of randomness.
+        count: How many, at most 12.
+        avoid: Further colours to keep a distance from.
+
+    Returns:
+        ``count`` RGB colours in [0, 255].
+    """
+    candidates = np.clip(rng.permutation(_COLOURS) + rng.normal(0, 11, _COLOURS.shape), 12, 250)
+    taken = np.array(avoid, np.float64).reshape(-1, 3)
+    nearest = np.linalg.norm(candidates[:, None] - taken, axis=2).min(axis=1, initial=np.inf)  # (candidates,)
+    chosen: list[Colour] = []
+    for _ in range(count):
+        far = np.flatnonzero(nearest >= _DISTANCE)
+        index = far[0] if far.size else np.argmax(nearest)
+        chosen.append(as_colour(candidates[index]))
+        nearest = np.minimum(nearest, np.linalg.norm(candidates - candidates[index], axis=1))
+    return chosen
+
+
+def shade(colour: Colour, factor: float) -> Colour:
+    """``colour`` made darker (factor < 1) or lighter (> 1)."""
+    return as_colour([channel * factor for channel in colour])
+
+
+def mix(first: Colour, second: Colour, share: float) -> Colour:
+    """``share`` of the second colour, the rest of the first."""
+    return as_colour([(1 - share) * a + share * b for a, b in zip(first, second, strict=True)])
+
+
+def as_colour(values: ArrayLike) -> Colour:
+    """Three numbers, rounded and cut to [0, 255]."""
+    red, green, blue = (min(255, max(0, round(float(value)))) for value in np.asarray(values).tolist())
+    return red, green, blue

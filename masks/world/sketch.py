@@ -1,0 +1,44 @@
+"""An object while it is drawn: a canvas, the object's class, and the numbers of its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from masks.world.canvas import Canvas, Material
+from masks.world.catalogue import WorldClass
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """What a drawing program of an object works on.
+
+    Attributes:
+        canvas: Where it draws, in the object's own frame.
+        kind: The class of the object.
+    """
+
+    canvas: Canvas
+    kind: WorldClass
+
+    @property
+    def name(self) -> str:
+        """Name of the object's class."""
+        return self.kind.name
+
+    def part(self, name: str, material: Material) -> None:
+        """Says that the next strokes are part ``name``, made of ``material``."""
+        self.canvas.surface(1 + self.kind.parts.index(name), material)
+
+
+def point(x: float, y: float) -> NDArray[np.float64]:
+    """A point to calculate with, (2,)."""
+    return np.array((x, y), np.float64)
+
+
+def along(origin: Sequence[float], angle: float, start: float, end: float) -> NDArray[np.float64]:
+    """The line through ``origin`` in direction ``angle`` (radians), from ``start`` to ``end``; (2, 2) points."""
+    return np.asarray(origin, np.float64) + np.outer((start, end), point(np.cos(angle), np.sin(angle)))

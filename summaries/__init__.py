@@ -1,0 +1,54 @@
+"""Visual summaries of a class: from clusters of parts to names, scores and a gallery; the run folder.
+
+import summaries
+run = summaries.summarize("photos/church", classifier, "church", "runs/church")
+for summary in run.summaries: print(summary.kept, len(summary.members))
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+    from masks.classifier import Classifier
+    from summaries.store import Run
+
+__all__ = ["load", "summarize"]
+
+
+def summarize(folder: Path | str, classifier: Classifier, target: int | str, out: Path | str, **options: Any) -> Run:
+    """Runs the whole chain on one class folder, or continues it.
+
+    Args:
+        folder: Images of one class.
+        classifier: The network, see ``masks.models.load_classifier`` and ``masks.classifier.Classifier``.
+        target: The class: an index, a WordNet id, a name, or ``predicted``.
+        out: The run folder.
+        **options: Further fields of ``summaries.pipeline.Job``: limit, keep_misclassified, seed, jobs, masks,
+            settings.
+
+    Returns:
+        The run folder, read.
+
+    Raises:
+        UserError: For whatever a user can cause; one line that says what to do.
+    """
+    from pathlib import Path
+
+    from summaries.pipeline import Job, run
+
+    return run(Job(folder=Path(folder), out=Path(out), target=str(target), **options), classifier)
+
+
+def load(path: Path | str) -> Run:
+    """Opens a run folder.
+
+    Raises:
+        UserError: If it is none, or was written in another format.
+    """
+    from summaries.store import Run
+
+    return Run(path)

@@ -1,0 +1,149 @@
+"""``visual-summaries run``: the whole chain on a class folder, or on each class folder of a root."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from masks.errors import UserError
+from masks.images import class_folders
+from masks.models import InputFormat, choose_device, load_classifier
+from masks.schedule import DEFAULT_PRESET, preset
+from summaries.cli import parse
+from summaries.gallery import write_index
+from summaries.pipeline import Job, run
+from summaries.progress import progress, say
+from summaries.settings import Settings, override, plain, read_config
+from summaries.store import Run
+
+EXAMPLE = "visual-summaries run photos/n03028079 --out runs/church --model lite0 --target n03028079 --limit 24"
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Options of the command.
+
+    Attributes:
+        images: Folder of images of one class, or a root of such folders, one run each.
+        out: Run folder; for a root, a folder of run folders.
+        model: demo, demo:1 to demo:4, lite0, lite1, lite2, torchvision:NAME, timm:NAME or FILE.py:FUNCTION.
+        target: Class as index, WordNet id, name or "predicted"; default: the folder's name.
+        limit: At most so many images that are not skipped, in sorted order.
+        keep_misclassified: Keep images that the network gives to another class.
+        weights: State dict of the model, read without running code in it; "none" for random weights.
+        input: What the model's own attributes do not say about its input.
+        device: auto, cpu or cuda.
+        seed: Of every random choice.
+        preset: Options to start from: compact, paper or reference.
+        config: TOML or JSON file with options, between preset and command line.
+        jobs: Processes; default: one a core.
+        masks: Folder of masks made elsewhere (ID.npz or ID.png, white = salient) in place of the mask stage.
+        settings: Options of the stages.
+    """
+
+    images: tyro.conf.Positional[Path]
+    out: Path
+    model: str
+    target: str = ""
+    limit: int | None = None
+    keep_misclassified: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    weights: str | None = None
+    input: Annotated[InputFormat, tyro.conf.arg(name="")] = InputFormat()
+    device: str = "auto"
+    seed: int = 0
+    preset: str = DEFAULT_PRESET
+    config: Path | None = None
+    jobs: int | None = None
+    masks: Path | None = None
+    settings: Annotated[Settings, tyro.conf.arg(name="set")] = Settings()
+
+
+def starting_settings(arguments: Sequence[str]) -> Settings:
+    """The settings of the preset and the configuration file named on the command line.
+
+    Raises:
+        UserError: If there is no such preset or file, or the file has an unknown option.
+    """
+    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    early.add_argument("--preset", default=DEFAULT_PRESET)
+    early.add_argument("--config", type=Path)
+    try:
+        known, _ = early.parse_known_args(list(arguments))
+    except argparse.ArgumentError as error:
+        raise UserError(str(error)) from None
+    settings = Settings(masks=preset(known.preset))
+    return settings if known.config is None else override(settings, read_config(known.config))
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Runs the command."""
+    default = Arguments(
+        images=tyro.MISSING, out=tyro.MISSING, model=tyro.MISSING, settings=starting_settings(arguments)
+    )
+    options: Arguments = parse(Arguments, arguments, "run", EXAMPLE, default=default)
+    run_folders(options)
+
+
+def run_folders(options: Arguments) -> list[Run]:
+    """Runs a class folder, or each class folder of a root, and draws the overview of the latter.
+
+    Raises:
+        UserError: For whatever a user can cause; in a root, after the other folders were done.
+    """
+    if options.limit is not None and options.limit < 1:
+        raise UserError(f"--limit is {options.limit}: give at least 1")
+    if options.jobs is not None and options.jobs < 1:
+        raise UserError(f"--jobs is {options.jobs}: give at least 1")
+    if options.masks is not None and not options.masks.is_dir():
+        raise UserError(f"--masks {options.masks} is not a folder")
+    folders = class_folders(options.images)
+    device = choose_device(options.device)
+    with progress("training the network", "epochs") as tick:
+        classifier = load_classifier(
+            options.model,
+            weights=options.weights,
+            input_format=options.input,
+            device=device,
+            progress=lambda what, done, total: tick(done, total),
+        )
+    job = Job(
+        folder=options.images,
+        out=options.out,
+        target=options.target,
+        limit=options.limit,
+        keep_misclassified=options.keep_misclassified,
+        seed=options.seed,
+        jobs=options.jobs or os.cpu_count() or 1,
+        masks=options.masks,
+        preset=options.preset,
+        settings=options.settings,
+        model={"spec": options.model, "weights": options.weights, "input": plain_input(options.input)},
+    )
+    if not folders:
+        return [run(job, classifier)]
+    runs, failed = [], []
+    for folder in folders:
+        say(f"== {folder.name}")
+        masks = options.masks / folder.name if options.masks is not None else None
+        try:
+            runs.append(run(replace(job, folder=folder, out=options.out / folder.name, masks=masks), classifier))
+        except UserError as error:
+            say(f"{folder.name}: {error}")
+            failed.append(folder.name)
+    if runs:
+        write_index(options.out, runs)
+    if failed:
+        raise UserError(f"{len(failed)} of {len(folders)} class folders failed: {', '.join(failed)} (see above)")
+    return runs
+
+
+def plain_input(input_format: InputFormat) -> dict[str, object]:
+    """An input format as it stands in JSON."""
+    values: dict[str, object] = plain(replace(input_format, classes=None))
+    return values | {"classes": None if input_format.classes is None else str(input_format.classes)}

@@ -1,0 +1,102 @@
+"""One picture of a summary for a paper or a slide: a title, a line of figures, and a grid of its members."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from summaries.drawing import CYAN, RED, Picture
+
+MEMBERS = 10
+"""Members a sheet has room for; the paper's reference code shows as many."""
+
+_CELL, _GAP, _MARGIN, _CAPTION = 360, 28, 56, 44
+_INK, _FAINT, _PAPER = (28, 32, 36), (104, 112, 120), (255, 255, 255)
+
+
+def sheet(title: str, subtitle: str, pictures: Sequence[Picture], captions: Sequence[str]) -> Picture:
+    """A sheet of a summary.
+
+    Args:
+        title: What the summary shows, or its number.
+        subtitle: Class, number of images and scores, in one line.
+        pictures: 1 to :data:`MEMBERS` uint8 (H, W, 3), the exemplar first; it is marked as such.
+        captions: One line a picture; a long one is shortened in its middle.
+
+    Returns:
+        uint8 (H, W, 3): one row for up to five pictures, two for more.
+
+    Raises:
+        ValueError: If there are no pictures, too many, or not as many captions.
+    """
+    if not 1 <= len(pictures) <= MEMBERS or len(captions) != len(pictures):
+        raise ValueError(
+            f"a sheet takes 1 to {MEMBERS} pictures, each with a caption: got {len(pictures)} pictures and "
+            f"{len(captions)} captions"
+        )
+    rows = 1 if len(pictures) <= 5 else 2
+    columns = -(-len(pictures) // rows)
+    cell = max(round(_CELL * p.shape[0] / max(p.shape[:2])) for p in pictures)  # height of a row's pictures
+    width = 2 * _MARGIN + max(columns, 3) * (_CELL + _GAP) - _GAP
+    top = _MARGIN + 104
+    height = top + rows * (cell + _CAPTION + _GAP) - _GAP + 44 + _MARGIN
+    page = Image.new("RGB", (width, height), _PAPER)
+    draw = ImageDraw.Draw(page)
+    room = width - 2 * _MARGIN
+    bold, plain, small = _font(38, bold=True), _font(22), _font(18)
+    draw.text((_MARGIN, _MARGIN - 8), _fit(title, bold, room), _INK, bold)
+    draw.text((_MARGIN, _MARGIN + 48), _fit(subtitle, plain, room), _FAINT, plain)
+    for place, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
+        row, column = divmod(place, columns)
+        x, y = _MARGIN + column * (_CELL + _GAP), top + row * (cell + _CAPTION + _GAP)
+        _member(draw, page, picture, (x, y), cell)
+        mark = "Exemplar  " if place == 0 else ""
+        marked = _font(18, bold=True)
+        draw.text((x, y + cell + 10), mark, _INK, marked)
+        shift = marked.getlength(mark)
+        draw.text((x + shift, y + cell + 10), _fit(caption, small, _CELL - shift), _FAINT, small)
+    _legend(draw, (_MARGIN, height - _MARGIN - 22))
+    return np.asarray(page)
+
+
+def _member(draw: ImageDraw.ImageDraw, page: Image.Image, picture: Picture, corner: tuple[int, int], cell: int) -> None:
+    """Draws a picture into the cell at a corner, centred, its proportions kept."""
+    scale = min(_CELL / picture.shape[1], cell / picture.shape[0])
+    size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
+    drawn = Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS)
+    page.paste(drawn, (corner[0] + (_CELL - size[0]) // 2, corner[1] + (cell - size[1]) // 2))
+
+
+def _legend(draw: ImageDraw.ImageDraw, corner: tuple[int, int]) -> None:
+    """What the two colours mean, from a corner to the right."""
+    x, y = corner
+    font = _font(18)
+    for colour, text in ((CYAN, "what the network cannot do without"), (RED, "the part the images share")):
+        draw.line((x, y + 12, x + 34, y + 12), colour, 5)
+        draw.text((x + 46, y), text, _FAINT, font)
+        x += 46 + round(font.getlength(text)) + 44
+
+
+@cache
+def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
+    """DejaVu Sans, which matplotlib brings along."""
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name
+    return ImageFont.truetype(str(path), size, layout_engine=ImageFont.Layout.BASIC)
+
+
+def _fit(text: str, font: ImageFont.FreeTypeFont, room: float) -> str:
+    """The text on one line, shortened in its middle to the room there is."""
+    text = " ".join(text.split())
+    if font.getlength(text) <= room:
+        return text
+    for length in range(len(text) - 1, 0, -1):
+        short = f"{text[: (length + 1) // 2]}…{text[len(text) - length // 2 :]}"
+        if font.getlength(short) <= room:
+            return short
+    return "…"

@@ -1,0 +1,66 @@
+"""A visual summary: the parts of many images of one class that match, and how well they hold together."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Member:
+    """One part in a summary.
+
+    Attributes:
+        part: Row of the part in ``parts.csv``.
+        image: Id of the image that holds the part.
+        box: xyxy in pixels of the frame, half open.
+        similarity: Similarity to the exemplar, higher is more alike; 1 for the exemplar itself.
+        ssim: Median SSIM to the other members after alignment, in [-1, 1]; None where there is no other member.
+    """
+
+    part: int
+    image: str
+    box: Box
+    similarity: float
+    ssim: float | None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A cluster of parts, at most one an image, with the verdict of pruning (paper section 3.2).
+
+    Attributes:
+        summary: Number of the cluster in ``parts.csv``; summaries are numbered from 0, largest first.
+        name: What it shows; empty until somebody or something names it.
+        exemplar: The part that stands for the cluster.
+        members: The exemplar first, then by falling similarity.
+        median_ssim: Median SSIM over all pairs of members; None for a cluster of one.
+        kept: Whether the cluster holds together.
+        reason: Why it was pruned; empty when kept.
+        scores: Further figures by name, for instance ``mean_similarity``.
+        dropped: Parts that were in the cluster and left it, with the reason.
+    """
+
+    summary: int
+    name: str
+    exemplar: int
+    members: tuple[Member, ...]
+    median_ssim: float | None
+    kept: bool
+    reason: str
+    scores: dict[str, float] = field(default_factory=dict)
+    dropped: tuple[dict[str, Any], ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The summary as plain lists and dictionaries."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Summary:
+        """The inverse of :meth:`to_json`."""
+        members = tuple(
+            Member(m["part"], m["image"], tuple(m["box"]), m["similarity"], m["ssim"]) for m in data["members"]
+        )
+        return cls(**{**data, "members": members, "dropped": tuple(data.get("dropped", ()))})

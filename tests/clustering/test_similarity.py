@@ -1,0 +1,101 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from clustering.matching import Features, MatchingOptions, match
+from clustering.similarity import SimilarityOptions, similarity
+
+
+@pytest.fixture
+def images(boxes):
+    rng = np.random.default_rng(0)
+    features = [
+        Features(rng.normal(size=(m, 40)).astype(np.float32), boxes(m, seed=k), (224, 224))
+        for k, m in enumerate([30, 25, 0, 41, 30, 22, 18, 35, 27, 1])
+    ]
+    kept = [rng.random(len(one.boxes)) < 0.4 for one in features]
+    kept[5][:] = False
+    return features, kept
+
+
+def test_agrees_with_a_loop_over_pairs(images):
+    features, kept = images
+    result = similarity(features.__getitem__, kept)
+    parts = [(image, row) for image, flags in enumerate(kept) for row in np.flatnonzero(flags)]
+    assert list(zip(result.image, result.proposal, strict=True)) == parts
+    scores = {(i, j): match(a, b) for i, a in enumerate(features) for j, b in enumerate(features) if i != j}
+    expected = np.zeros((len(parts), len(parts)))
+    for k, (i, row) in enumerate(parts):
+        for other, (j, column) in enumerate(parts):
+            if i != j:
+                forward, backward = float(scores[i, j][row, column]), float(scores[j, i][column, row])
+                expected[k, other] = np.sqrt(forward * backward)
+    assert result.matrix == pytest.approx(expected, rel=1e-4, abs=1e-5)
+    assert np.array_equal(result.matrix, result.matrix.T)
+    for k, row in enumerate(expected):
+        others = row[result.image != parts[k][0]]
+        assert result.quality[k] == pytest.approx(np.sort(others)[::-1][:100].mean(), rel=1e-4)
+
+
+def test_mirror_takes_the_direction_from_the_earlier_image(images):
+    features, kept = images
+    result = similarity(features.__getitem__, kept, SimilarityOptions(symmetry="mirror"))
+    rows, columns = result.image == 3, result.image == 4
+    expected = match(features[3], features[4])[np.ix_(kept[3], kept[4])]
+    assert np.array_equal(result.matrix[np.ix_(rows, columns)], expected)
+    assert np.array_equal(result.matrix[np.ix_(columns, rows)], expected.T)
+
+
+@pytest.mark.parametrize("jobs", [2, 3, -1])
+def test_any_number_of_jobs_gives_the_same_bits(images, jobs):
+    features, kept = images
+    one, many = (similarity(features.__getitem__, kept, jobs=n) for n in (1, jobs))
+    for name in ("matrix", "image", "proposal", "quality"):
+        assert np.array_equal(getattr(one, name), getattr(many, name))
+
+
+def test_progress_counts_every_pair_once(images):
+    features, kept = images
+    seen = []
+    similarity(features.__getitem__, kept, progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (45, 45)
+    assert [done for done, _ in seen] == sorted({done for done, _ in seen})
+
+
+def test_images_are_loaded_lazily(images):
+    features, kept = images
+    loaded = []
+
+    def load(index):
+        loaded.append(index)
+        return features[index]
+
+    similarity(load, kept)
+    assert 2 not in loaded
+    assert 5 not in loaded  # nothing kept: never needed
+
+
+def test_few_images():
+    nothing = similarity(lambda index: pytest.fail("no image"), [])
+    assert nothing.matrix.shape == (0, 0)
+    flags = np.array([True, False, True])
+    single = similarity(lambda index: pytest.fail("no pair"), [flags])
+    assert single.matrix.tolist() == [[0, 0], [0, 0]]
+    assert single.quality.tolist() == [0, 0]
+
+
+def test_top_bounds_the_quality(images):
+    features, kept = images
+    options = SimilarityOptions(matching=MatchingOptions(method="nam"), top=1)
+    result = similarity(features.__getitem__, kept, options)
+    assert result.quality == pytest.approx(result.matrix.max(axis=1))
+    more = similarity(features.__getitem__, kept, dataclasses.replace(options, top=5))
+    assert (more.quality <= result.quality).all()
+
+
+def test_flags_must_fit_the_boxes(images):
+    features, kept = images
+    kept[0] = np.ones(3, bool)
+    with pytest.raises(ValueError, match="kept"):
+        similarity(features.__getitem__, kept)
