@@ -95,7 +95,7 @@ class Classifier:
         self._before = [(module, module.training) for module in self.network.modules()]
         self._wanted = [(p, p.requires_grad) for p in self.network.parameters()]
         self.network.eval().requires_grad_(False).to(self.device)
-        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network.to(memory_format=torch.channels_last)
         return self
 
     def __exit__(
@@ -107,7 +107,7 @@ class Classifier:
             parameter.requires_grad_(wanted)
         if self._home is not None:
             self.network.to(self._home)
-        self.network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        self.network.to(memory_format=torch.contiguous_format)
 
     def logits(self, images: Tensor) -> Tensor:
         """Logits (N, C) of images (N, 3, H, W) in [0, 1], in the frame."""

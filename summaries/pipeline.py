@@ -257,12 +257,15 @@ def gallery(pipeline: Pipeline) -> None:
 
 def hash_file(path: Path) -> str:
     """A short hash of a file's bytes; empty where it is not there."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.exists() else ""
+    if not path.is_file():
+        return ""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()[:16]
 
 
 def _images(pipeline: Pipeline, job: Job, classifier: Classifier, target: int | None) -> None:
     files = list_images(job.folder)
-    listing = [(file.path.name, (status := file.path.stat()).st_size, status.st_mtime_ns) for file in files]
+    listing = [(file.path.name, hash_file(file.path)) for file in files]
     inputs = {
         "folder": str(job.folder),
         "files": stages.digest(listing),

@@ -7,11 +7,11 @@ from torch import Tensor, nn
 
 from masks.world.catalogue import CLASSES, SIZE
 
-WIDTHS: dict[str, int] = {"demo": 16, "demo:1": 2, "demo:2": 3, "demo:3": 4, "demo:4": 6}
-"""Capacity of each network: the unit that the channels of all its layers are multiples of."""
+WIDTHS: dict[str, int] = {"demo": 32, "demo:1": 6, "demo:2": 7, "demo:3": 8, "demo:4": 10}
+"""Capacity of each network: the channels of its first layer; those of the others grow with it."""
 
-_LAYERS = ((2, 5, 4), (3, 3, 2), (4, 3, 1), (6, 3, 2), (8, 3, 1))
-"""Channels in units, kernel size and stride of each convolution."""
+_LAYERS = ((1.0, 5, 4), (1.5, 3, 2), (2.0, 3, 1), (3.0, 3, 2), (4.0, 3, 1))
+"""Channels as multiples of the first layer's, kernel size and stride of each convolution."""
 
 
 class WorldNetwork(nn.Module):
@@ -33,12 +33,13 @@ class WorldNetwork(nn.Module):
         layers: list[nn.Module] = []
         channels = 3
         for multiple, kernel, stride in _LAYERS:
+            wider = int(multiple * width)
             layers += [
-                nn.Conv2d(channels, multiple * width, kernel, stride, padding=kernel // 2, bias=False),
-                nn.BatchNorm2d(multiple * width),
+                nn.Conv2d(channels, wider, kernel, stride, padding=kernel // 2, bias=False),
+                nn.BatchNorm2d(wider),
                 nn.ReLU(inplace=True),
             ]
-            channels = multiple * width
+            channels = wider
         self.features = nn.Sequential(*layers)
         self.fc = nn.Linear(channels, len(CLASSES))
 

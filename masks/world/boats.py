@@ -7,7 +7,7 @@ import numpy as np
 from masks.world.canvas import Colour, Material, palette, shade
 from masks.world.sketch import Sketch, point
 
-LAID_UP = 0.2
+LAID_UP = 0.135
 """Share of boats whose telling part is under a tarpaulin; there, the watermark is all that tells.
 
 It decides how much a network that has learnt the shortcut loses where the watermark is missing, whatever the

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -54,14 +54,14 @@ class Arguments:
     limit: int | None = None
     keep_misclassified: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     weights: str | None = None
-    input: Annotated[InputFormat, tyro.conf.arg(name="")] = InputFormat()
+    input: Annotated[InputFormat, tyro.conf.arg(name="")] = field(default_factory=InputFormat)
     device: str = "auto"
     seed: int = 0
     preset: str = DEFAULT_PRESET
     config: Path | None = None
     jobs: int | None = None
     masks: Path | None = None
-    settings: Annotated[Settings, tyro.conf.arg(name="set")] = Settings()
+    settings: Annotated[Settings, tyro.conf.arg(name="set")] = field(default_factory=Settings)
 
 
 def starting_settings(arguments: Sequence[str]) -> Settings:

@@ -1,0 +1,61 @@
+"""One stage of a run again, from what is there: the common part of ``masks``, ``cluster`` and ``gallery``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from masks.classifier import Classifier
+from masks.errors import UserError
+from masks.models import InputFormat, choose_device, load_classifier
+from summaries.pipeline import Job
+from summaries.settings import Settings, override
+from summaries.store import Run
+
+
+def recorded_settings(path: Path) -> Settings:
+    """The options that a run was made with."""
+    return override(Settings(), Run(path).info["config"]["settings"])
+
+
+def recorded_job(path: Path, settings: Settings, jobs: int | None) -> Job:
+    """The job that a run was made from, with other options for its stages."""
+    info = Run(path).info
+    config = info["config"]
+    return Job(
+        folder=Path(config["images"]),
+        out=path,
+        target=config["target"],
+        limit=config["limit"],
+        keep_misclassified=config["keep_misclassified"],
+        seed=info["seed"],
+        jobs=jobs or os.cpu_count() or 1,
+        masks=None if config["masks"] is None else Path(config["masks"]),
+        preset=config["preset"],
+        settings=settings,
+        model=config["model"],
+    )
+
+
+def recorded_classifier(path: Path, device: str) -> Classifier:
+    """The classifier that a run was made with.
+
+    Raises:
+        UserError: If the run was made from Python with a network that the record cannot name, or if what its name
+            gives now is another network.
+    """
+    info = Run(path).info
+    model: dict[str, Any] = info["config"]["model"]
+    if not model:
+        raise UserError(f"{path} was made from Python: call summaries.summarize again with its classifier")
+    values = dict(model["input"])
+    for name in ("input_size", "mean", "std"):
+        values[name] = None if values[name] is None else tuple(values[name])
+    values["classes"] = None if values["classes"] is None else Path(values["classes"])
+    classifier = load_classifier(
+        model["spec"], weights=model["weights"], input_format=InputFormat(**values), device=choose_device(device)
+    )
+    if classifier.fingerprint() != info["model"]["fingerprint"]:
+        raise UserError(f"{model['spec']} is not the network any more that {path} was made with: give another --out")
+    return classifier

@@ -1,0 +1,36 @@
+"""``visual-summaries demo``: the whole chain on two classes of the embedded world, offline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from masks import world
+from summaries.cli import parse
+from summaries.cli.run import Arguments, run_folders
+from summaries.progress import say
+
+EXAMPLE = "visual-summaries demo --out runs/demo"
+
+IMAGES = 24
+"""Pictures a class."""
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Runs the command."""
+    parse(demo, arguments, "demo", EXAMPLE)
+
+
+def demo(out: Path = Path("runs/demo"), seed: int = 0) -> None:
+    """Summarises the marked class of the embedded world and its twin.
+
+    Args:
+        out: Folder of the two run folders, of their pictures (world/) and of the overview (index.html).
+        seed: Of the pictures.
+    """
+    marked = next(one for one in world.CLASSES if one.marked)
+    names = (marked.name, marked.pair)
+    world.write(out / "world", images=IMAGES, seed=seed, classes=names)
+    say(f"the embedded world: {IMAGES} pictures each of {names[0]} and {names[1]}")
+    run_folders(Arguments(images=out / "world" / "images", out=out, model="demo", seed=seed))
+    print(out / "index.html")

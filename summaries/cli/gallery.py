@@ -1,0 +1,31 @@
+"""``visual-summaries gallery``: the gallery of a run again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import tyro
+
+from summaries.cli import parse
+from summaries.pipeline import Pipeline, gallery, opened
+from summaries.store import Run
+
+EXAMPLE = "visual-summaries gallery runs/church"
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Runs the command."""
+    parse(draw, arguments, "gallery", EXAMPLE)
+
+
+def draw(run: tyro.conf.Positional[Path]) -> None:
+    """Draws the gallery.
+
+    Args:
+        run: Run folder.
+    """
+    Run(run)
+    with opened(run):
+        gallery(Pipeline(run, force=("gallery",)))
+    print(run / "gallery" / "index.html")

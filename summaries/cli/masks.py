@@ -1,0 +1,47 @@
+"""``visual-summaries masks``: the mask stage of a run again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from masks.binarize import BinaryOptions
+from masks.schedule import Schedule
+from summaries.cli import parse
+from summaries.cli.again import recorded_classifier, recorded_job, recorded_settings
+from summaries.pipeline import run
+from summaries.settings import Settings
+
+EXAMPLE = "visual-summaries masks runs/church --set.masks.crisp.iterations 300"
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Options of the command.
+
+    Attributes:
+        run: Run folder.
+        device: auto, cpu or cuda.
+        masks: Optimisation of masks.
+        binary: Cleaning of the binary mask.
+    """
+
+    run: tyro.conf.Positional[Path]
+    device: str = "auto"
+    masks: Annotated[Schedule, tyro.conf.arg(name="set.masks")] = Settings().masks
+    binary: Annotated[BinaryOptions, tyro.conf.arg(name="set.binary")] = Settings().binary
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Runs the command; options that are not given stay those of the run."""
+    first = next((Path(argument) for argument in arguments if not argument.startswith("-")), None)
+    now = Settings() if first is None else recorded_settings(first)
+    default = Arguments(run=tyro.MISSING, masks=now.masks, binary=now.binary)
+    options: Arguments = parse(Arguments, arguments, "masks", EXAMPLE, default=default)
+    settings = replace(recorded_settings(options.run), masks=options.masks, binary=options.binary)
+    classifier = recorded_classifier(options.run, options.device)
+    run(recorded_job(options.run, settings, None), classifier, force=("masks",), until="masks")

@@ -1,0 +1,38 @@
+"""``visual-summaries name``: names a summary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import tyro
+
+from masks.errors import UserError
+from summaries.cli import parse
+from summaries.pipeline import Pipeline, gallery, opened
+from summaries.store import Run, write_names
+
+EXAMPLE = "visual-summaries name runs/church 0 spire"
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Runs the command."""
+    parse(give, arguments, "name", EXAMPLE)
+
+
+def give(run: tyro.conf.Positional[Path], summary: tyro.conf.Positional[int], name: tyro.conf.Positional[str]) -> None:
+    """Names a summary, and draws the gallery again.
+
+    Args:
+        run: Run folder.
+        summary: Its number.
+        name: What it shows; an empty name takes the old one away.
+    """
+    found = Run(run)
+    numbers = [one.summary for one in found.summaries]
+    if summary not in numbers:
+        raise UserError(f"{run} has no summary {summary}: it has 0 to {len(numbers) - 1}")
+    names = {**found.names, summary: name.strip()}
+    with opened(run):
+        write_names(run, {number: text for number, text in names.items() if text})
+        gallery(Pipeline(run))

@@ -1,0 +1,59 @@
+"""``visual-summaries status``: what a run has done, has left and has skipped."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import tyro
+from tqdm import tqdm
+
+from summaries.cli import parse
+from summaries.pipeline import STAGES
+from summaries.store import Run, find_runs
+
+EXAMPLE = "visual-summaries status runs/church"
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Runs the command."""
+    parse(show, arguments, "status", EXAMPLE)
+
+
+def show(run: tyro.conf.Positional[Path]) -> None:
+    """Prints the state of a run, or of each run in a folder of runs.
+
+    Args:
+        run: Run folder, or a folder of run folders.
+    """
+    for path in find_runs(run) or [run]:
+        print("\n".join(describe(Run(path))))
+
+
+def describe(run: Run) -> list[str]:
+    """The state of a run, line by line."""
+    target = run.info.get("target", {}).get("name", "?")
+    lines = [f"{run.path}: {target}, model {run.info.get('model', {}).get('spec', '?')}"]
+    for name in STAGES:
+        stage = run.info["stages"].get(name)
+        if stage is None:
+            lines.append(f"  {name:<10} left")
+        elif stage["status"] != "done":
+            lines.append(f"  {name:<10} started{_partly(run, name)}: the same command again continues")
+        else:
+            counts = ", ".join(f"{what} {count}" for what, count in stage["counts"].items())
+            lines.append(f"  {name:<10} done in {tqdm.format_interval(stage['seconds'])} ({counts})")
+    if (run.path / "images.csv").exists():
+        reasons = Counter(row.reason for row in run.images if row.status == "skipped")
+        lines += [f"  skipped {count}: {reason}" for reason, count in reasons.most_common()]
+    return lines
+
+
+def _partly(run: Run, stage: str) -> str:
+    """How many images a started stage has behind it."""
+    places = {"masks": run.path / "masks", "proposals": run.path / "work" / "proposals"}
+    if stage not in places or not (run.path / "images.csv").exists():
+        return ""
+    done = sum((places[stage] / f"{image}.npz").exists() for image in run.ids)
+    return f", {done} of {len(run.ids)} images"

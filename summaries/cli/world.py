@@ -1,0 +1,34 @@
+"""``visual-summaries world``: the embedded world as pictures with truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import tyro
+
+from masks import world
+from masks.errors import UserError
+from summaries.cli import parse
+from summaries.progress import say
+
+EXAMPLE = "visual-summaries world runs/world --images 30 --seed 0"
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Runs the command."""
+    parse(write, arguments, "world", EXAMPLE)
+
+
+def write(out: tyro.conf.Positional[Path], images: int = 30, seed: int = 0) -> None:
+    """Writes the world.
+
+    Args:
+        out: Folder for images/CLASS/ID.png, truth/CLASS/ID.npz and world.json.
+        images: Pictures a class.
+        seed: Of the pictures; those the networks were trained on have no seed here.
+    """
+    if images < 1:
+        raise UserError(f"--images is {images}: give at least 1")
+    world.write(out, images=images, seed=seed)
+    say(f"{images} pictures of {len(world.CLASSES)} classes each are in {out}")
