@@ -39,7 +39,9 @@ def binarize(crisp: npt.NDArray[np.float32], options: BinaryOptions | None = Non
     """
     options = options or BinaryOptions()
     smallest = options.min_area * crisp.size
-    mask = remove_small_holes(crisp > 0.5, max_size=max(0, int(np.ceil(smallest)) - 1), connectivity=1)
+    mask: npt.NDArray[np.bool_] = remove_small_holes(
+        crisp > 0.5, max_size=max(0, int(np.ceil(smallest)) - 1), connectivity=1
+    )
     regions = label(mask, connectivity=2)
     areas = np.bincount(regions.ravel())
     areas[0] = 0

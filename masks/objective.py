@@ -6,8 +6,8 @@ The paper prints sums over pixels; they are read as means, as its reference prog
 cost more than the class is worth). Nothing is averaged over images: the values of a batch are summed by the
 caller, so that images do not influence each other.
 
-The default preset replaces p_c by a constraint, ``shortfall``: the probability has to fall below a share of what it
-was, and only the area is minimised once it has.
+The constrained stage of the default preset minimises ``log_odds`` of p_c for a given area instead, and looks for the
+area (see ``masks/optimize.py``).
 """
 
 from __future__ import annotations
@@ -37,20 +37,9 @@ def greyness(masks: Tensor) -> Tensor:
     return (masks * (1 - masks)).mean(dim=(1, 2, 3))
 
 
-def shortfall(log_p: Tensor, log_p0: Tensor, drop: float) -> Tensor:
-    """How far the class is from being lost, in log odds, (N,); 0 once p <= (1 - drop) p0.
+def log_odds(log_p: Tensor) -> Tensor:
+    """Log odds log p - log(1 - p), (N,), of log probabilities (N,).
 
-    Log odds, not probabilities: their gradient does not vanish while the network is still sure of the class.
-
-    Args:
-        log_p: Log probability of the class in the perturbed image, (N,).
-        log_p0: The same in the image itself, (N,).
-        drop: The drop (p0 - p) / p0 that is asked for, in (0, 1).
+    Its gradient does not vanish while the network is still sure of the class. p = 1 counts as 1 - 1e-7.
     """
-    goal = log_p0 + torch.log1p(torch.as_tensor(-drop, dtype=log_p0.dtype))
-    return (_log_odds(log_p) - _log_odds(goal)).clamp_min(0)
-
-
-def _log_odds(log_p: Tensor) -> Tensor:
-    # log(1 - p) without cancellation; p = 1 is taken as the largest value below it
     return log_p - torch.log(-torch.expm1(log_p.clamp_max(-1e-7)))

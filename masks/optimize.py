@@ -15,20 +15,23 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from masks.binarize import BinaryOptions, binarize
 from masks.classifier import Classifier
-from masks.objective import area, greyness, shortfall, total_variation
+from masks.objective import area, greyness, log_odds, total_variation
 from masks.perturb import blend, gaussian_kernel, parse_perturbation
 from masks.schedule import Schedule, Stage
 
 DESIGN_SIDE = 224
 """Lengths in a stage's options are pixels of a frame of this side; other frames scale them."""
 
-_MULTIPLIER_STEP = 1.05
-_MULTIPLIER_RANGE = (0.01, 100.0)
+_START_AREA = 0.3
+_SETTLE = 20  # passes before the area of a constrained stage moves
+_AREA_STEP = 0.02
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ def optimize(
     targets: Tensor,
     schedule: Schedule,
     *,
+    cleaning: BinaryOptions | None = None,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> MaskBatch:
@@ -62,6 +66,7 @@ def optimize(
         images: (N, 3, H, W) in [0, 1] on the classifier's device, in the frame.
         targets: (N,) int64, the class to be lost, an image each.
         schedule: The stages.
+        cleaning: How the binary mask will be cleaned; a stage with a drop takes it into account.
         seed: Of the jitter.
         progress: Called with (passes done, passes in all).
     """
@@ -76,7 +81,9 @@ def optimize(
             if progress is not None:
                 progress(before + passes, total)
 
-        masks, history = run_stage(classifier, images, targets, log_p0, masks, stage, generator, tick)
+        masks, history = run_stage(
+            classifier, images, targets, log_p0, masks, stage, cleaning or BinaryOptions(), generator, tick
+        )
         done += stage.iterations
         stages.append(masks)
         histories.append(history)
@@ -90,6 +97,7 @@ def run_stage(
     log_p0: Tensor,
     start: Tensor,
     stage: Stage,
+    cleaning: BinaryOptions,
     generator: torch.Generator,
     tick: Callable[[int], None],
 ) -> tuple[Tensor, Tensor]:
@@ -103,21 +111,16 @@ def run_stage(
     backgrounds = [parse_perturbation(name).background(images) for name in stage.perturbations]
     theta = basis.project(start).requires_grad_()
     optimizer = torch.optim.Adam([theta], lr=stage.rate)
-    multiplier = torch.ones_like(log_p0)
+    control = None if stage.drop is None else AreaControl(stage, log_p0, cleaning)
     jitter = round(stage.jitter * scale)
     history = torch.zeros(len(images), stage.iterations)
     for step in range(stage.iterations):
-        masks = basis.masks(theta)
-        perturbed = blend(images, backgrounds[step % len(backgrounds)], masks)
-        log_p = classifier.log_probabilities(_shifted(perturbed, jitter, generator), targets)
-        if stage.drop is None:
-            loss = log_p.exp()
-        else:
-            missing = shortfall(log_p, log_p0, stage.drop)
-            loss = multiplier * missing
-            up = (missing.detach() > 0).to(multiplier.dtype) * 2 - 1
-            multiplier = (multiplier * _MULTIPLIER_STEP**up).clamp(*_MULTIPLIER_RANGE)
-        loss = loss + stage.l1 * area(masks)
+        turn = step % len(backgrounds)
+        fields = basis.fields(theta)
+        masks = fields if control is None else control.masks(fields, step)
+        perturbed = _shifted(blend(images, backgrounds[turn], masks), jitter, generator)
+        log_p = classifier.log_probabilities(perturbed, targets)
+        loss = log_p.exp() + stage.l1 * area(masks) if control is None else log_odds(log_p)
         # regularisers of neighbours act on the grid, as in the reference program
         if stage.tv:
             loss = loss + stage.tv * total_variation(theta, stage.beta)
@@ -125,15 +128,62 @@ def run_stage(
             loss = loss + stage.sparsity * greyness(theta)
         (theta.grad,) = torch.autograd.grad(loss.sum(), theta)
         optimizer.step()
-        with torch.no_grad():
-            theta.clamp_(0, 1)
+        if control is None:
+            with torch.no_grad():
+                theta.clamp_(0, 1)
+        else:
+            control.update(loss.detach(), turn, step)
         history[:, step] = loss.detach()
         tick(step + 1)
-    return basis.masks(theta).detach(), history
+    fields = basis.fields(theta).detach()
+    return (fields if control is None else control.masks(fields, stage.iterations)), history
+
+
+class AreaControl:
+    """Masks of a given area, and the area that an image needs (the constrained stage).
+
+    The mask is the smooth field f cut at the quantile that leaves the area a, more sharply from pass to pass,
+
+        m = sigmoid( k (f - q) / std(f) ),    q = the (1 - a)-quantile of f
+
+    so that only the order of the field's values matters and no mask can collapse. Then it is cleaned as the binary mask
+    will be, so that nothing is hidden in specks. The area of an image shrinks while the class is lost under every
+    perturbation as it was seen last, and grows while it is not.
+    """
+
+    def __init__(self, stage: Stage, log_p0: Tensor, cleaning: BinaryOptions) -> None:
+        self.stage = stage
+        self.cleaning = cleaning
+        self.area = torch.full_like(log_p0, min(_START_AREA, stage.max_area))
+        self.goal = log_odds(log_p0 + math.log1p(-(stage.drop or 0.0)))
+        self._gaps = torch.full((len(log_p0), len(stage.perturbations)), math.inf).to(log_p0)
+
+    def masks(self, fields: Tensor, step: int) -> Tensor:
+        """Masks (N, 1, H, W) of fields (N, 1, H, W) at a pass."""
+        low, high = self.stage.sharpness
+        sharpness = low * (high / low) ** (step / max(self.stage.iterations, 1))
+        # the field is smooth: a quarter of its rows and columns tells its quantiles
+        values = fields.detach()[:, 0, ::4, ::4].flatten(1).sort(dim=1, descending=True).values
+        place = (self.area * values.shape[1]).long().clamp(0, values.shape[1] - 1)
+        cut = values.gather(1, place[:, None])[:, :, None, None]
+        spread = values.std(dim=1)[:, None, None, None].clamp_min(1e-6)
+        masks = torch.sigmoid(sharpness * (fields - cut) / spread)
+        if step < _SETTLE:
+            return masks
+        raw = masks.detach()[:, 0].cpu().numpy()
+        clean = torch.from_numpy(np.stack([binarize(mask, self.cleaning) for mask in raw])).to(masks.device)[:, None]
+        return torch.where(clean == (masks.detach() > 0.5), masks, clean.to(masks.dtype))
+
+    def update(self, found: Tensor, turn: int, step: int) -> None:
+        """Takes note of log odds (N,) under a perturbation, and moves the areas."""
+        self._gaps[:, turn] = found - self.goal
+        if step >= _SETTLE:
+            lost = self._gaps.amax(dim=1) <= 0
+            self.area = (self.area * torch.where(lost, 1 - _AREA_STEP, 1 + _AREA_STEP)).clamp(max=self.stage.max_area)
 
 
 class Basis:
-    """From the grid of a stage's parameters theta (N, 1, h, w) to masks (N, 1, H, W)."""
+    """From the grid of a stage's parameters theta (N, 1, h, w) to fields (N, 1, H, W): masks, before any cut."""
 
     def __init__(self, size: tuple[int, int], stage: Stage, scale: float, like: Tensor) -> None:
         self.size = size
@@ -150,18 +200,15 @@ class Basis:
         """The grid that looks most like masks (N, 1, H, W), by averaging; a new tensor (N, 1, h, w)."""
         return F.adaptive_avg_pool2d(masks.detach(), (self.grid[0], self.grid[1])).clone()
 
-    def masks(self, theta: Tensor) -> Tensor:
-        """Masks (N, 1, H, W) in [0, 1]."""
+    def fields(self, theta: Tensor) -> Tensor:
+        """Fields (N, 1, H, W) in [0, 1]."""
         if self.grid == list(self.size) and not self.stage.smoothing:
-            masks = theta
-        else:
-            masks = self._rows @ theta @ self._columns.T
+            return theta
+        fields = self._rows @ theta @ self._columns.T
         if self._smooth is not None:  # the reference program ignores the gradient of this blur
-            blurred = self._smooth[0] @ masks.detach() @ self._smooth[1].T
-            masks = masks + (blurred - masks.detach())
-        if self.stage.threshold:
-            masks = masks + ((masks.detach() > 0.5).to(masks.dtype) - masks.detach())
-        return masks
+            blurred = self._smooth[0] @ fields.detach() @ self._smooth[1].T
+            fields = fields + (blurred - fields.detach())
+        return fields
 
 
 def upsampling(source: int, target: int) -> Tensor:

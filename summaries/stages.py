@@ -224,7 +224,7 @@ def run_masks(
         else:
 
             def moved(passes: int, total: int, before: int = number) -> None:
-                tick(int((before + passes / max(total, 1)) * size), len(batches) * size)
+                tick(min(int((before + passes / max(total, 1)) * size), len(rows)), len(rows))
 
             found = _mask_batch(run, classifier, settings, batch, targets, seed, external, moved)
             write_csv(record, MaskRow, found)
@@ -255,7 +255,9 @@ def _mask_batch(
     images = classifier.to_tensor([run.frame(row.id) for row in batch])
     wanted = torch.tensor([targets[row.id] for row in batch], device=classifier.device)
     if external is None:
-        found = optimize(classifier, images, wanted, settings.masks, seed=seed, progress=moved)
+        found = optimize(
+            classifier, images, wanted, settings.masks, cleaning=settings.binary, seed=seed, progress=moved
+        )
         smooth, crisp = (masks[:, 0].cpu().numpy().astype(np.float16) for masks in (found.smooth, found.crisp))
         history = found.history.cpu().numpy()
     else:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from masks.world.catalogue import CLASSES, SIZE
 
-WIDTHS: dict[str, int] = {"demo": 32, "demo:1": 6, "demo:2": 7, "demo:3": 8, "demo:4": 10}
+WIDTHS: dict[str, int] = {"demo": 32, "demo:1": 6, "demo:2": 7, "demo:3": 9, "demo:4": 15}
 """Capacity of each network: the channels of its first layer; those of the others grow with it."""
 
 _LAYERS = ((1.0, 5, 4), (1.5, 3, 2), (2.0, 3, 1), (3.0, 3, 2), (4.0, 3, 1))

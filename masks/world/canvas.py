@@ -7,7 +7,7 @@ four, so that what the codes say is what is visible.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -149,13 +149,13 @@ def palette(rng: np.random.Generator, count: int, avoid: Sequence[Colour] = ()) 
     """
     candidates = np.clip(rng.permutation(_COLOURS) + rng.normal(0, 11, _COLOURS.shape), 12, 250)
     taken = np.array(avoid, np.float64).reshape(-1, 3)
-    nearest = np.linalg.norm(candidates[:, None] - taken, axis=2).min(axis=1, initial=np.inf)  # (candidates,)
+    nearest = np.square(candidates[:, None] - taken).sum(axis=2).min(axis=1, initial=np.inf)  # (candidates,)
     chosen: list[Colour] = []
     for _ in range(count):
-        far = np.flatnonzero(nearest >= _DISTANCE)
+        far = np.flatnonzero(nearest >= _DISTANCE**2)
         index = far[0] if far.size else np.argmax(nearest)
-        chosen.append(as_colour(candidates[index]))
-        nearest = np.minimum(nearest, np.linalg.norm(candidates - candidates[index], axis=1))
+        chosen.append(as_colour(candidates[index].tolist()))
+        nearest = np.minimum(nearest, np.square(candidates - candidates[index]).sum(axis=1))
     return chosen
 
 
@@ -169,7 +169,7 @@ def mix(first: Colour, second: Colour, share: float) -> Colour:
     return as_colour([(1 - share) * a + share * b for a, b in zip(first, second, strict=True)])
 
 
-def as_colour(values: ArrayLike) -> Colour:
+def as_colour(values: Iterable[float]) -> Colour:
     """Three numbers, rounded and cut to [0, 255]."""
-    red, green, blue = (min(255, max(0, round(float(value)))) for value in np.asarray(values).tolist())
-    return red, green, blue
+    red, green, blue = values
+    return min(255, max(0, round(red))), min(255, max(0, round(green))), min(255, max(0, round(blue)))

@@ -1,0 +1,202 @@
+"""Masks: against slow definitions, and on a network whose class is known to sit in one place."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import scipy.ndimage
+import torch
+from torch import Tensor, nn
+
+from masks.binarize import BinaryOptions, binarize
+from masks.classifier import Classifier, Normalisation
+from masks.errors import UserError
+from masks.evaluate import drop, probabilities
+from masks.images import Frame
+from masks.objective import area, greyness, log_odds, total_variation
+from masks.optimize import disc, optimize, smoothing, upsampling
+from masks.perturb import Blur, Constant, blend, gaussian_blur, parse_perturbation
+from masks.schedule import PRESETS, Schedule, Stage, preset
+
+SIDE = 64
+
+
+class PatternNetwork(nn.Module):
+    """Two classes: class 1 is sure where fine texture stands in a place of its own, else class 0."""
+
+    def __init__(self, place: tuple[slice, slice]) -> None:
+        super().__init__()
+        self.place = place
+        self.gain = nn.Parameter(torch.tensor(60.0))
+
+    def forward(self, images: Tensor) -> Tensor:
+        texture = (images[..., 1:, 1:] - images[..., :-1, :-1]).abs().mean(1)
+        energy = texture[(slice(None), *self.place)].mean((1, 2))
+        logit = self.gain * (energy - 0.1)
+        return torch.stack([torch.zeros_like(logit), logit], 1)
+
+
+def classifier(place: tuple[slice, slice] = (slice(8, 28), slice(30, 54))) -> Classifier:
+    return Classifier(
+        PatternNetwork(place),
+        frame=Frame((SIDE, SIDE), SIDE, "bilinear"),
+        normalisation=Normalisation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+    )
+
+
+def pictures(count: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    return torch.rand(count, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0), dtype=dtype)
+
+
+def short(schedule: Schedule, passes: int) -> Schedule:
+    return replace(
+        schedule,
+        smooth=replace(schedule.smooth, iterations=passes),
+        crisp=replace(schedule.crisp, iterations=passes),
+    )
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_images_of_a_batch_do_not_influence_each_other(name: str) -> None:
+    images, targets = pictures(3, torch.float64), torch.ones(3, dtype=torch.int64)
+    model = classifier()
+    model.network.double()
+    with model:
+        together = optimize(model, images, targets, short(PRESETS[name], 10))
+        for index in range(3):
+            alone = optimize(model, images[index : index + 1], targets[:1], short(PRESETS[name], 10))
+            torch.testing.assert_close(alone.smooth[0], together.smooth[index], rtol=0, atol=1e-6)
+            torch.testing.assert_close(alone.crisp[0], together.crisp[index], rtol=0, atol=1e-6)
+            torch.testing.assert_close(alone.history[0], together.history[index], rtol=0, atol=1e-6)
+
+
+def test_twenty_passes_of_a_real_network_in_a_batch_equal_one_at_a_time() -> None:
+    from masks.models import load_classifier
+
+    model = load_classifier("timm:vit_tiny_patch16_224", weights="none")
+    model.network.double()
+    images = torch.rand(2, 3, 224, 224, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    targets = torch.tensor([3, 7])
+    with model:
+        together = optimize(model, images, targets, short(PRESETS["compact"], 10))
+        alone = optimize(model, images[1:], targets[1:], short(PRESETS["compact"], 10))
+    torch.testing.assert_close(alone.crisp[0], together.crisp[1], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_the_planted_place_is_found(name: str) -> None:
+    images, targets = pictures(2), torch.ones(2, dtype=torch.int64)
+    with classifier() as model:
+        schedule = PRESETS[name]
+        if name == "paper":  # full resolution without smoothing is slow to move; the place shows early
+            schedule = short(schedule, 60)
+        found = optimize(model, images, targets, schedule)
+        p0 = probabilities(model, images, targets)
+        p = probabilities(model, images, targets, found.crisp, Blur(10))
+    assert (drop(p0, p) > 0.9).all()
+    inside = torch.zeros(SIDE, SIDE, dtype=torch.bool)
+    inside[8:29, 30:55] = True
+    for mask in found.crisp[:, 0]:
+        assert mask[inside].mean() > 2 * mask[~inside].mean()
+    assert found.crisp.min() >= 0
+    assert found.crisp.max() <= 1
+
+
+def test_the_compact_mask_is_nearly_binary_and_asks_for_no_more_area_than_allowed() -> None:
+    images, targets = pictures(2), torch.ones(2, dtype=torch.int64)
+    schedule = PRESETS["compact"]
+    with classifier() as model:
+        found = optimize(model, images, targets, replace(schedule, crisp=replace(schedule.crisp, max_area=0.2)))
+    assert (area(found.crisp) < 0.25).all()
+    assert (area(found.crisp) > 0.02).all()
+    assert (greyness(found.crisp) < 0.05).all()
+
+
+def test_the_same_seed_gives_the_same_masks() -> None:
+    images, targets = pictures(2), torch.ones(2, dtype=torch.int64)
+    with classifier() as model:
+        one, two, other = (
+            optimize(model, images, targets, short(PRESETS["compact"], 8), seed=seed) for seed in (0, 0, 1)
+        )
+    assert torch.equal(one.crisp, two.crisp)
+    assert not torch.equal(one.crisp, other.crisp)
+
+
+def test_objective_terms_are_their_formulas() -> None:
+    masks = torch.rand(2, 1, 7, 9, dtype=torch.float64)
+    for mask, a, g, tv in zip(masks, area(masks), greyness(masks), total_variation(masks, 3.0), strict=True):
+        values = mask[0].tolist()
+        pixels = [(y, x) for y in range(7) for x in range(9)]
+        assert float(a) == pytest.approx(sum(values[y][x] for y, x in pixels) / 63)
+        assert float(g) == pytest.approx(sum(values[y][x] * (1 - values[y][x]) for y, x in pixels) / 63)
+        slow = sum(abs(values[y][x + 1] - values[y][x]) ** 3 for y, x in pixels if x < 8)
+        slow += sum(abs(values[y + 1][x] - values[y][x]) ** 3 for y, x in pixels if y < 6)
+        assert float(tv) == pytest.approx(slow / 63)
+
+
+def test_log_odds() -> None:
+    p = torch.tensor([1e-30, 0.1, 0.5, 0.999, 1.0], dtype=torch.float64)
+    found = log_odds(p.log())
+    torch.testing.assert_close(found[:4], torch.logit(p[:4]))
+    assert torch.isfinite(found).all()
+
+
+@pytest.mark.parametrize("sigma", [1.0, 5.0, 10.0])
+def test_blur_is_scipys(sigma: float) -> None:
+    images = pictures(1, torch.float64)
+    ours = gaussian_blur(images, sigma)[0, 0].numpy()
+    theirs = scipy.ndimage.gaussian_filter(images[0, 0].numpy(), sigma, mode="mirror", radius=int(np.ceil(3 * sigma)))
+    np.testing.assert_allclose(ours, theirs, atol=1e-10)
+
+
+def test_perturbations_by_name() -> None:
+    assert parse_perturbation("blur:10/11") == Blur(10, 11)
+    assert parse_perturbation("constant:mean") == Constant("mean")
+    images = pictures(2)
+    mean = Constant("mean").background(images)
+    torch.testing.assert_close(mean[1, :, 5, 5], images[1].mean((1, 2)))
+    mask = torch.zeros(2, 1, SIDE, SIDE)
+    mask[:, :, :10] = 1
+    blended = blend(images, mean, mask)
+    assert torch.equal(blended[:, :, 10:], images[:, :, 10:])
+    assert torch.equal(blended[:, :, :10], mean[:, :, :10])
+    for name in ("blur", "blur:0", "blur:-3", "blur:x", "blur:10/4", "constant:red", "noise"):
+        with pytest.raises(UserError, match="unknown perturbation"):
+            parse_perturbation(name)
+
+
+def test_upsampling_is_torchs_and_smoothing_keeps_constants() -> None:
+    small = torch.rand(1, 1, 8, 8, dtype=torch.float64)
+    matrix = upsampling(8, SIDE)
+    theirs = nn.functional.interpolate(small, size=SIDE, mode="bilinear", align_corners=False)
+    torch.testing.assert_close(matrix @ small @ matrix.T, theirs)
+    torch.testing.assert_close(smoothing(SIDE, 4.0).sum(1), torch.ones(SIDE, dtype=torch.float64))
+
+
+def test_the_start_is_a_disc() -> None:
+    start = disc(pictures(1))[0, 0]
+    assert start[SIDE // 2, SIDE // 2] == 1
+    assert start[0, 0] == start[-1, -1] == 0
+    assert float(start.mean()) == pytest.approx(np.pi / 4, abs=0.02)
+
+
+def test_unknown_preset_names_the_known() -> None:
+    with pytest.raises(UserError, match="compact"):
+        preset("fancy")
+    assert isinstance(preset("paper").smooth, Stage)
+
+
+def test_binarize_fills_holes_and_removes_specks() -> None:
+    mask = np.zeros((100, 100), np.float32)
+    mask[20:60, 20:60] = 0.9
+    mask[30:33, 30:33] = 0  # a hole of 9 pixels
+    mask[80:82, 80:82] = 1  # a speck of 4
+    clean = binarize(mask, BinaryOptions(min_area=0.005))
+    expected = np.zeros((100, 100), bool)
+    expected[20:60, 20:60] = True
+    np.testing.assert_array_equal(clean, expected)
+    assert not binarize(np.zeros((50, 50), np.float32)).any()
+    assert binarize(np.ones((50, 50), np.float32)).all()
+    speck = np.zeros((100, 100), np.float32)
+    speck[4:6, 4:6] = 1
+    assert binarize(speck).sum() == 4  # the largest region stays where no other would
