@@ -32,7 +32,7 @@ class AffinityOptions:
         convergence: Iterations without a change after which it has converged, >= 1 (reference: 100).
     """
 
-    preference: float = 0.0
+    preference: float = 0.9
     damping: float = 0.9
     iterations: int = 1000
     convergence: int = 100

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from masks.binarize import BinaryOptions, binarize
@@ -70,31 +71,30 @@ def optimize(
         seed: Of the jitter.
         progress: Called with (passes done, passes in all).
     """
-    total = schedule.smooth.iterations + schedule.crisp.iterations
-    log_p0 = _log_p0(classifier, images, targets)
+    order = (schedule.smooth, schedule.core, schedule.crisp)
+    total = sum(stage.iterations for stage in order)
     masks, histories, done = disc(images), [], 0
     stages = []
-    for number, stage in enumerate((schedule.smooth, schedule.crisp)):
-        generator = torch.Generator().manual_seed(seed * 2 + number)
+    for number, stage in enumerate(order):
+        generator = torch.Generator().manual_seed(seed * len(order) + number)
 
         def tick(passes: int, before: int = done) -> None:
             if progress is not None:
                 progress(before + passes, total)
 
         masks, history = run_stage(
-            classifier, images, targets, log_p0, masks, stage, cleaning or BinaryOptions(), generator, tick
+            classifier, images, targets, masks, stage, cleaning or BinaryOptions(), generator, tick
         )
         done += stage.iterations
         stages.append(masks)
         histories.append(history)
-    return MaskBatch(stages[0], stages[1], torch.cat(histories, dim=1))
+    return MaskBatch(stages[0], stages[-1], torch.cat(histories, dim=1))
 
 
 def run_stage(
     classifier: Classifier,
     images: Tensor,
     targets: Tensor,
-    log_p0: Tensor,
     start: Tensor,
     stage: Stage,
     cleaning: BinaryOptions,
@@ -104,14 +104,25 @@ def run_stage(
     """Optimises masks (N, 1, H, W) from ``start`` by one stage.
 
     Returns:
-        The masks (N, 1, H, W) in [0, 1], without gradient, and the loss of each pass (N, iterations).
+        The masks (N, 1, H, W) in [0, 1], without gradient, and the loss of each pass (N, iterations). Without
+        iterations the start comes back.
     """
+    if stage.iterations == 0:
+        return start, torch.zeros(len(images), 0)
     size, scale = (images.shape[2], images.shape[3]), min(images.shape[2:]) / DESIGN_SIDE
     basis = Basis(size, stage, scale, images)
     backgrounds = [parse_perturbation(name).background(images) for name in stage.perturbations]
+    if stage.margin:
+        start = grown(start, stage.margin * scale, cleaning)
     theta = basis.project(start).requires_grad_()
     optimizer = torch.optim.Adam([theta], lr=stage.rate)
-    control = None if stage.drop is None else AreaControl(stage, log_p0, cleaning)
+    control: Cut | None = None
+    if stage.area == "least":
+        log_p0 = _log_p(classifier, images, targets)
+        log_p_whole = torch.stack([_log_p(classifier, whole, targets) for whole in backgrounds], dim=1)
+        control = LeastArea(stage, log_p0, log_p_whole, cleaning)
+    elif stage.area == "start":
+        control = Cut(stage, area(start), cleaning)
     jitter = round(stage.jitter * scale)
     history = torch.zeros(len(images), stage.iterations)
     for step in range(stage.iterations):
@@ -139,24 +150,26 @@ def run_stage(
     return (fields if control is None else control.masks(fields, stage.iterations)), history
 
 
-class AreaControl:
-    """Masks of a given area, and the area that an image needs (the constrained stage).
+class Cut:
+    """Masks of a given area.
 
-    The mask is the smooth field f cut at the quantile that leaves the area a, more sharply from pass to pass,
+    The smooth field f is cut at the quantile that leaves the area a, ever more sharply,
 
         m = sigmoid( k (f - q) / std(f) ),    q = the (1 - a)-quantile of f
 
     so that only the order of the field's values matters and no mask can collapse. Then it is cleaned as the binary mask
-    will be, so that nothing is hidden in specks. The area of an image shrinks while the class is lost under every
-    perturbation as it was seen last, and grows while it is not.
+    will be, so that nothing is hidden in specks.
+
+    Args:
+        stage: A stage whose area is not weighed.
+        areas: Share of the frame, (N,).
+        cleaning: How the binary mask will be cleaned.
     """
 
-    def __init__(self, stage: Stage, log_p0: Tensor, cleaning: BinaryOptions) -> None:
+    def __init__(self, stage: Stage, areas: Tensor, cleaning: BinaryOptions) -> None:
         self.stage = stage
         self.cleaning = cleaning
-        self.area = torch.full_like(log_p0, min(_START_AREA, stage.max_area))
-        self.goal = log_odds(log_p0 + math.log1p(-(stage.drop or 0.0)))
-        self._gaps = torch.full((len(log_p0), len(stage.perturbations)), math.inf).to(log_p0)
+        self.areas = areas.clamp(max=stage.max_area)
 
     def masks(self, fields: Tensor, step: int) -> Tensor:
         """Masks (N, 1, H, W) of fields (N, 1, H, W) at a pass."""
@@ -164,22 +177,58 @@ class AreaControl:
         sharpness = low * (high / low) ** (step / max(self.stage.iterations, 1))
         # the field is smooth: a quarter of its rows and columns tells its quantiles
         values = fields.detach()[:, 0, ::4, ::4].flatten(1).sort(dim=1, descending=True).values
-        place = (self.area * values.shape[1]).long().clamp(0, values.shape[1] - 1)
+        place = (self.areas * values.shape[1]).long().clamp(0, values.shape[1] - 1)
         cut = values.gather(1, place[:, None])[:, :, None, None]
         spread = values.std(dim=1)[:, None, None, None].clamp_min(1e-6)
         masks = torch.sigmoid(sharpness * (fields - cut) / spread)
         if step < _SETTLE:
             return masks
-        raw = masks.detach()[:, 0].cpu().numpy()
-        clean = torch.from_numpy(np.stack([binarize(mask, self.cleaning) for mask in raw])).to(masks.device)[:, None]
+        clean = cleaned(masks, self.cleaning)
         return torch.where(clean == (masks.detach() > 0.5), masks, clean.to(masks.dtype))
 
     def update(self, found: Tensor, turn: int, step: int) -> None:
-        """Takes note of log odds (N,) under a perturbation, and moves the areas."""
-        self._gaps[:, turn] = found - self.goal
+        """Takes note of log odds (N,) found under a perturbation; a given area stays."""
+
+
+class LeastArea(Cut):
+    """Masks of the area that an image needs.
+
+    It shrinks while the class is lost under every perturbation as it was seen last, and grows while it is not. The
+    class counts as lost at the drop that is asked for, or where there is no more of it than in the wholly perturbed
+    image: a network may still see it there.
+
+    Args:
+        stage: A stage of least area.
+        log_p0: Log probability of the class in the images, (N,).
+        log_p_whole: The same in the images wholly perturbed, (N, perturbations).
+        cleaning: How the binary mask will be cleaned.
+    """
+
+    def __init__(self, stage: Stage, log_p0: Tensor, log_p_whole: Tensor, cleaning: BinaryOptions) -> None:
+        super().__init__(stage, torch.full_like(log_p0, _START_AREA), cleaning)
+        goal = log_p0 + math.log1p(-stage.drop)
+        self.goals = log_odds(torch.maximum(goal[:, None], log_p_whole))
+        self._gaps = torch.full_like(log_p_whole, math.inf)
+
+    def update(self, found: Tensor, turn: int, step: int) -> None:
+        """Takes note of log odds (N,) found under a perturbation, and moves the areas."""
+        self._gaps[:, turn] = found - self.goals[:, turn]
         if step >= _SETTLE:
             lost = self._gaps.amax(dim=1) <= 0
-            self.area = (self.area * torch.where(lost, 1 - _AREA_STEP, 1 + _AREA_STEP)).clamp(max=self.stage.max_area)
+            self.areas = (self.areas * torch.where(lost, 1 - _AREA_STEP, 1 + _AREA_STEP)).clamp(max=self.stage.max_area)
+
+
+def cleaned(masks: Tensor, cleaning: BinaryOptions) -> Tensor:
+    """The binary masks bool (N, 1, H, W) that float masks become."""
+    raw = masks.detach()[:, 0].float().cpu().numpy()
+    return torch.from_numpy(np.stack([binarize(mask, cleaning) for mask in raw])).to(masks.device)[:, None]
+
+
+def grown(masks: Tensor, margin: float, cleaning: BinaryOptions) -> Tensor:
+    """Masks (N, 1, H, W), cut and cleaned, with all that is within a margin in pixels."""
+    binary = cleaned(masks, cleaning)[:, 0].cpu().numpy()
+    near = [distance_transform_edt(~mask) <= margin if mask.any() else mask for mask in binary]
+    return torch.from_numpy(np.stack(near)).to(masks)[:, None]
 
 
 class Basis:
@@ -236,7 +285,7 @@ def disc(images: Tensor) -> Tensor:
     return inside.to(images.dtype).expand(n, 1, height, width).clone()
 
 
-def _log_p0(classifier: Classifier, images: Tensor, targets: Tensor) -> Tensor:
+def _log_p(classifier: Classifier, images: Tensor, targets: Tensor) -> Tensor:
     with torch.no_grad():
         return classifier.log_probabilities(images, targets)
 

@@ -30,11 +30,21 @@ import torch
 from joblib import Parallel, delayed
 from PIL import Image
 
-from clustering.affinity import propagate
+from clustering.affinity import Clusters, propagate
 from clustering.descriptors import describe
 from clustering.matching import Features
 from clustering.proposals import ProposalOptions, choose, not_redundant, selective_search
-from clustering.prune import Verdict, one_per_image, pairwise_ssim, patch, prune
+from clustering.prune import (
+    Cohesion,
+    PruneOptions,
+    Verdict,
+    cohere,
+    one_per_image,
+    pairwise_ssim,
+    patch,
+    prune,
+    typical_similarity,
+)
 from clustering.similarity import similarity
 from masks.binarize import binarize
 from masks.classifier import Classifier, ClassLabel
@@ -215,6 +225,7 @@ def run_masks(
     batches = [rows[start : start + size] for start in range(0, len(rows), size)]
     table: list[MaskRow] = []
     reused = 0
+    records = _records(path / "work" / "masks")
     for number, batch in enumerate(batches):
         batch_key = digest([key, [(row.id, row.sha256, targets[row.id]) for row in batch]])
         record = path / "work" / "masks" / f"{batch_key}.csv"
@@ -226,6 +237,10 @@ def run_masks(
             def moved(passes: int, total: int, before: int = number) -> None:
                 tick(min(int((before + passes / max(total, 1)) * size), len(rows)), len(rows))
 
+            images = {row.id for row in batch}
+            for other in [other for other, ids in records.items() if ids & images]:
+                other.unlink()  # it speaks of masks that are overwritten now
+                del records[other]
             found = _mask_batch(run, classifier, settings, batch, targets, seed, external, moved)
             write_csv(record, MaskRow, found)
             table += found
@@ -233,6 +248,11 @@ def run_masks(
     write_csv(path / "masks.csv", MaskRow, table)
     _remove_others(path / "masks", {f"{row.id}{suffix}" for row in rows for suffix in (".npz", ".png")})
     return {"images": len(rows), "batches": len(batches), "batches kept": reused}
+
+
+def _records(folder: Path) -> dict[Path, set[str]]:
+    """The batches that were done, under whatever options, with the images of each."""
+    return {record: {row.id for row in read_csv(record, MaskRow)} for record in sorted(folder.glob("*.csv"))}
 
 
 def _batch_is_there(path: Path, record: Path, batch: Sequence[ImageRow]) -> bool:
@@ -406,27 +426,20 @@ def run_clusters(path: Path, settings: Settings, *, seed: int) -> dict[str, Any]
     data = read_npz(path / "work" / "similarity.npz")
     image, boxes = data["image"].astype(np.int64), data["boxes"]
     clusters = propagate(data["matrix"], settings.affinity, seed=seed)
-    groups = []
-    for number, exemplar in enumerate(clusters.exemplars):
-        of_cluster = np.flatnonzero(clusters.labels == number)
-        alike = clusters.similarity[of_cluster, exemplar].copy()
-        alike[of_cluster == exemplar] = 1.0 + 1e-6  # the exemplar comes first, whatever the ranks are
-        groups.append((int(exemplar), of_cluster, one_per_image(alike, image[of_cluster])))
+    groups = [_group(clusters, number, image) for number in range(len(clusters.exemplars))]
+    matrices = [data["matrix"][np.ix_(group.first, group.first)] for group in groups]
+    cohesions = cohere(matrices, typical_similarity(data["matrix"]), settings.prune)
+    for group, cohesion in zip(groups, cohesions, strict=True):
+        leaves = zip(group.first, cohesion.leaves, strict=True)
+        group.left = [part for part, reason in leaves if not reason or part == group.exemplar]
 
-    patches: dict[int, npt.NDArray[np.uint8]] = {}
-    members_of_image: dict[int, list[int]] = {}
-    for _, of_cluster, first in groups:
-        for part in of_cluster[first].tolist():
-            members_of_image.setdefault(int(image[part]), []).append(part)
-    for index, parts in members_of_image.items():
-        frame = run.frame(run.ids[index])
-        patches |= {part: patch(frame, boxes[part], settings.prune.patch) for part in parts}
-    ssims = [pairwise_ssim([patches[part] for part in of_cluster[first]]) for _, of_cluster, first in groups]
-    verdicts = prune(ssims, settings.prune)
-
+    patches = _patches(run, {part for group in groups for part in group.left}, image, boxes, settings.prune.patch)
+    ssims = [pairwise_ssim([patches[part] for part in group.left]) for group in groups]
+    judged = [number for number, cohesion in enumerate(cohesions) if cohesion.kept]
+    verdicts = dict(zip(judged, prune([ssims[number] for number in judged], settings.prune), strict=True))
     summaries = [
-        _summary(number, group, verdict, clusters.similarity, run.ids, image, boxes)
-        for number, (group, verdict) in enumerate(zip(groups, verdicts, strict=True))
+        _summary(number, group, cohesions[number], verdicts.get(number), ssims[number], clusters, run.ids, image, boxes)
+        for number, group in enumerate(groups)
     ]
     write_json(path / "summaries.json", [summary.to_json() for summary in summaries])
     home = {member.part: summary for summary in summaries for member in summary.members}
@@ -450,37 +463,77 @@ def run_clusters(path: Path, settings: Settings, *, seed: int) -> dict[str, Any]
     }
 
 
+@dataclass
+class _Group:
+    """The parts of a cluster: all of them, the one of each image, and those of the latter that cohere."""
+
+    exemplar: int
+    all: list[int]
+    first: list[int]
+    left: list[int]
+
+
+def _group(clusters: Clusters, number: int, image: npt.NDArray[np.int64]) -> _Group:
+    exemplar = int(clusters.exemplars[number])
+    parts = np.flatnonzero(clusters.labels == number)
+    alike = clusters.similarity[parts, exemplar].copy()
+    alike[parts == exemplar] = 2.0  # the exemplar comes first, whatever the ranks are
+    first: list[int] = parts[one_per_image(alike, image[parts])].tolist()
+    return _Group(exemplar, parts.tolist(), first, first)
+
+
+def _patches(
+    run: Run, parts: set[int], image: npt.NDArray[np.int64], boxes: npt.NDArray[np.float32], side: int
+) -> dict[int, npt.NDArray[np.uint8]]:
+    """What lies in the boxes of parts, an image read once."""
+    of_image: dict[int, list[int]] = {}
+    for part in sorted(parts):
+        of_image.setdefault(int(image[part]), []).append(part)
+    patches: dict[int, npt.NDArray[np.uint8]] = {}
+    for index, here in of_image.items():
+        frame = run.frame(run.ids[index])
+        patches |= {part: patch(frame, boxes[part], side) for part in here}
+    return patches
+
+
 def _summary(
     number: int,
-    group: tuple[int, npt.NDArray[np.int64], npt.NDArray[np.int64]],
-    verdict: Verdict,
-    similarities: npt.NDArray[np.float32],
+    group: _Group,
+    cohesion: Cohesion,
+    verdict: Verdict | None,
+    ssims: npt.NDArray[np.float64],
+    clusters: Clusters,
     ids: Sequence[str],
     image: npt.NDArray[np.int64],
     boxes: npt.NDArray[np.float32],
 ) -> Summary:
-    exemplar, of_cluster, first = group
-    chosen = of_cluster[first].tolist()
+    if verdict is None:  # not cohesive: its SSIMs are for information
+        (verdict,) = prune([ssims], PruneOptions(min_members=1))
+    kept, reason = (verdict.kept, verdict.reason) if cohesion.kept else (False, cohesion.reason)
+    leaves = dict(zip(group.first, cohesion.leaves, strict=True))
+    if kept:
+        leaves |= dict(zip(group.left, verdict.leaves, strict=True))
+    medians = dict(zip(group.left, verdict.member_ssim, strict=True))
     members, dropped = [], []
-    for part, ssim, reason in zip(chosen, verdict.member_ssim, verdict.leaves, strict=True):
-        if reason:
-            dropped.append({"part": part, "image": ids[image[part]], "reason": reason})
+    for part in group.first:
+        if leaves[part] and part != group.exemplar:
+            dropped.append({"part": part, "image": ids[image[part]], "reason": leaves[part]})
             continue
-        box = tuple(float(side) for side in boxes[part])
-        value = 1.0 if part == exemplar else float(similarities[part, exemplar])
-        members.append(Member(part, ids[image[part]], box, value, ssim))  # type: ignore[arg-type]
-    for part in sorted(set(of_cluster.tolist()) - set(chosen)):
-        reason = "another part of this image is more similar to the exemplar"
-        dropped.append({"part": part, "image": ids[image[part]], "reason": reason})
-    others = [member.similarity for member in members if member.part != exemplar]
+        x0, y0, x1, y1 = (float(side) for side in boxes[part])
+        value = 1.0 if part == group.exemplar else float(clusters.similarity[part, group.exemplar])
+        members.append(Member(part, ids[image[part]], (x0, y0, x1, y1), value, medians.get(part)))
+    for part in sorted(set(group.all) - set(group.first)):
+        why = "another part of this image is more similar to the exemplar"
+        dropped.append({"part": part, "image": ids[image[part]], "reason": why})
+    others = [member.similarity for member in members if member.part != group.exemplar]
     return Summary(
         summary=number,
         name="",
-        exemplar=exemplar,
+        exemplar=group.exemplar,
         members=tuple(members),
         median_ssim=verdict.median_ssim,
-        kept=verdict.kept,
-        reason=verdict.reason,
+        kept=kept,
+        reason=reason,
         scores={"mean_similarity": float(np.mean(others))} if others else {},
         dropped=tuple(dropped),
     )

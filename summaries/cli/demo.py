@@ -29,8 +29,8 @@ def demo(out: Path = Path("runs/demo"), seed: int = 0) -> None:
         seed: Of the pictures.
     """
     marked = next(one for one in world.CLASSES if one.marked)
-    names = (marked.name, marked.pair)
-    world.write(out / "world", images=IMAGES, seed=seed, classes=names)
-    say(f"the embedded world: {IMAGES} pictures each of {names[0]} and {names[1]}")
+    classes = (marked, world.find_class(marked.pair))
+    world.write(out / "world", images=IMAGES, seed=seed, classes=classes)
+    say(f"the embedded world: {IMAGES} pictures each of {classes[0].name} and {classes[1].name}")
     run_folders(Arguments(images=out / "world" / "images", out=out, model="demo", seed=seed))
     print(out / "index.html")

@@ -1,13 +1,15 @@
-"""A small run folder, drawn and written through the store, as the gallery meets it."""
+"""A small run folder as the gallery meets it, and small folders of photographs for the whole chain."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from summaries.store import (
     ImageRow,
@@ -105,3 +107,115 @@ def make_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeRun:
         return Run(path)
 
     return make
+
+
+NETWORK = '''
+import torch
+from torch import nn
+
+
+class Texture(nn.Module):
+    """Two classes: what has texture in its middle, and what has none."""
+
+    input_size = (96, 96)
+    mean = (0.5, 0.5, 0.5)
+    std = (0.5, 0.5, 0.5)
+    classes = ("textured", "plain")
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(60.0))
+
+    def forward(self, images):
+        smooth = nn.functional.avg_pool2d(images, 5, 1, 2, count_include_pad=False)
+        energy = (images - smooth).square().mean(1)[:, 24:72, 24:72].mean((1, 2))
+        logit = self.scale * energy - 1.0
+        return torch.stack([logit, -logit], 1)
+
+
+def build():
+    return Texture()
+'''
+
+QUICK = [
+    *("--set.masks.smooth.iterations", "4", "--set.masks.core.iterations", "4"),
+    *("--set.masks.crisp.iterations", "4", "--set.masks.batch", "2"),
+    *("--set.proposals.count", "60", "--set.proposals.max-kept", "12"),
+]
+"""Options with which the whole chain takes a second or two on a handful of images."""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder of small photographs and a network that tells their class, as on a user's disk."""
+
+    home: Path
+
+    @property
+    def photographs(self) -> Path:
+        return self.home / "textured"
+
+    @property
+    def out(self) -> Path:
+        return self.home / "run"
+
+    @property
+    def model(self) -> str:
+        return f"{self.home / 'network.py'}:build"
+
+    def add(self, name: str, shift: int = 0, size: tuple[int, int] = (96, 96), folder: str = "textured") -> Path:
+        """A photograph of textured shapes, which move with the shift."""
+        rng = np.random.default_rng(1)
+        ground = cv2.GaussianBlur(rng.normal(128, 30, (96, 96, 3)).astype(np.float32), (0, 0), 6)
+        picture = ground * 0.5 + 60
+        for _ in range(7):
+            colour = rng.uniform(0, 255, 3).tolist()
+            centre = [int(c) + shift for c in rng.integers(24, 72, 2)]
+            axes = [int(a) for a in rng.integers(6, 16, 2)]
+            cv2.ellipse(picture, centre, axes, float(rng.uniform(0, 180)), 0, 360, colour, -1)
+        picture += np.random.default_rng(shift + 50).normal(0, 14, picture.shape)
+        picture = cv2.resize(picture.clip(0, 255).astype(np.uint8), size, interpolation=cv2.INTER_LINEAR)
+        path = self.home / folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(path)
+        return path
+
+    def add_plain(self, name: str, folder: str = "textured") -> Path:
+        """A photograph that the network gives to the class `plain`."""
+        path = self.home / folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (96, 96), (90, 120, 150)).save(path)
+        return path
+
+    def arguments(self, *more: str, out: Path | None = None, images: Path | None = None) -> list[str]:
+        """The command line of a quick run."""
+        given = ["run", str(images or self.photographs), "--out", str(out or self.out), "--model", self.model]
+        return [*given, "--device", "cpu", "--jobs", "1", *QUICK, *more]
+
+
+@pytest.fixture(scope="session")
+def make_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Folder]:
+    """Makes a folder of photographs p0.png, p1.png and so on, and the network beside it."""
+
+    def make(images: int = 5) -> Folder:
+        folder = Folder(tmp_path_factory.mktemp("home"))
+        (folder.home / "network.py").write_text(NETWORK)
+        for number in range(images):
+            folder.add(f"p{number}.png", shift=number - 2)
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def promised() -> Callable[[Path], dict[str, bytes]]:
+    """What is promised to be the same bytes: masks/, masks.csv without its seconds, parts.csv, summaries.json."""
+
+    def read(run: Path) -> dict[str, bytes]:
+        files = {path.name: path.read_bytes() for path in (run / "masks").iterdir() if not path.name.startswith(".")}
+        files |= {name: (run / name).read_bytes() for name in ("parts.csv", "summaries.json")}
+        table = [line.rsplit(",", 1) for line in (run / "masks.csv").read_text().splitlines()]
+        assert table[0][1] == "seconds"
+        return files | {"masks.csv": "\n".join(row[0] for row in table).encode()}
+
+    return read

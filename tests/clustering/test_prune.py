@@ -1,0 +1,150 @@
+"""Which clusters and which members stay."""
+
+import cv2
+import numpy as np
+import pytest
+from skimage.metrics import structural_similarity
+
+from clustering.prune import PruneOptions, one_per_image, pairwise_ssim, patch, prune
+
+
+def cluster(members, value, odd=None, odd_value=0.0):
+    """SSIMs of a cluster, all pairs equal but those of one odd member."""
+    matrix = np.full((members, members), value)
+    if odd is not None:
+        matrix[odd] = matrix[:, odd] = odd_value
+    np.fill_diagonal(matrix, 1.0)
+    return matrix
+
+
+def test_one_part_an_image_stays_the_most_similar_one():
+    similarity = np.array([0.3, 1.0, 0.8, 0.5, 0.7], np.float32)
+    image = np.array([4, 2, 4, 0, 2])
+    assert one_per_image(similarity, image).tolist() == [1, 2, 3]
+
+
+def test_equals_go_to_the_earlier_member():
+    assert one_per_image(np.full(4, 0.5, np.float32), np.array([1, 0, 1, 0])).tolist() == [0, 1]
+    assert one_per_image(np.zeros(0, np.float32), np.zeros(0, np.int64)).tolist() == []
+
+
+def test_pairs_are_those_of_scikit_image():
+    rng = np.random.default_rng(0)
+    patches = [rng.integers(0, 256, (24, 24), dtype=np.uint8) for _ in range(4)]
+    patches.append(cv2.GaussianBlur(patches[0], (0, 0), 1))
+    found = pairwise_ssim(patches)
+    for i, one in enumerate(patches):
+        for j, other in enumerate(patches):
+            expected = structural_similarity(one, other, data_range=255)
+            assert found[i, j] == pytest.approx(expected, abs=1e-6)
+    assert np.array_equal(found, found.T)
+    assert np.array_equal(np.diag(found), np.ones(5))
+
+
+def test_no_and_one_patch_have_no_pairs():
+    assert pairwise_ssim([]).shape == (0, 0)
+    assert pairwise_ssim([np.zeros((8, 8), np.uint8)]).tolist() == [[1.0]]
+
+
+def test_alike_clusters_are_kept_with_the_figures_of_their_pairs():
+    matrix = cluster(4, 0.5)
+    matrix[0, 1] = matrix[1, 0] = 0.6
+    (verdict,) = prune([matrix])
+    assert verdict.kept
+    assert verdict.reason == ""
+    assert verdict.leaves == ("", "", "", "")
+    assert verdict.median_ssim == pytest.approx(0.5)
+    assert verdict.member_ssim == pytest.approx([0.5] * 4)
+
+
+def test_singletons_and_small_clusters_do_not_enter_the_class_median():
+    good = [cluster(5, 0.5), cluster(4, 0.5), cluster(3, 0.5)]
+    small = [cluster(2, 0.99), cluster(1, 1.0), cluster(2, 0.98), cluster(2, 0.99), cluster(2, 0.97)]
+    alone = prune(good, PruneOptions(min_members=3))
+    mixed = prune([*good, *small], PruneOptions(min_members=3))
+    assert [verdict.kept for verdict in alone] == [True, True, True]
+    assert mixed[:3] == alone  # with the small ones the class median would be over 0.9 and none would stay
+    assert not any(verdict.kept for verdict in mixed[3:])
+    assert all("member" in verdict.reason and "3" in verdict.reason for verdict in mixed[3:])
+    assert mixed[3].median_ssim == pytest.approx(0.99)
+    assert mixed[4].median_ssim is None
+    assert mixed[4].member_ssim == (None,)
+
+
+def test_only_singletons_prune_nothing_but_themselves():
+    verdicts = prune([cluster(1, 1.0)] * 3)
+    assert [verdict.kept for verdict in verdicts] == [False] * 3
+    assert prune([]) == []
+
+
+def test_min_members_decides_what_is_small():
+    assert prune([cluster(3, 0.5)], PruneOptions(min_members=3))[0].kept
+    assert not prune([cluster(3, 0.5)], PruneOptions(min_members=4))[0].kept
+
+
+def test_a_cluster_that_does_not_hold_together_is_pruned_with_its_reason():
+    verdicts = prune([cluster(4, 0.50), cluster(4, 0.44), cluster(4, 0.56)])
+    assert [verdict.kept for verdict in verdicts] == [True, False, True]  # 0.9 of the median 0.5 is 0.45
+    assert "0.440" in verdicts[1].reason
+    assert "0.500" in verdicts[1].reason
+    assert all(verdict.reason == "" for verdict in verdicts[::2])
+    assert verdicts[1].leaves == ("",) * 4
+
+
+def test_a_cluster_at_the_bound_stays():
+    verdicts = prune([cluster(3, 0.5), cluster(3, 0.25)], PruneOptions(cluster_share=0.5))
+    assert verdicts[1].median_ssim == pytest.approx(0.25)
+    assert [verdict.kept for verdict in prune([cluster(3, 0.5)] * 2, PruneOptions(cluster_share=1.0))] == [True, True]
+
+
+def test_an_odd_member_leaves_with_its_reason():
+    verdicts = prune([cluster(6, 0.6, odd=2, odd_value=0.1), cluster(5, 0.6)])
+    assert verdicts[0].kept
+    assert [bool(reason) for reason in verdicts[0].leaves] == [k == 2 for k in range(6)]
+    assert "SSIM" in verdicts[0].leaves[2]
+    assert verdicts[0].member_ssim[2] == pytest.approx(0.1)
+    assert not any(verdicts[1].leaves)
+
+
+def test_from_sixty_percent_of_its_pairs_a_member_leaves():
+    def with_low_pairs(count):
+        matrix = cluster(11, 0.6)
+        matrix[0, 1 : 1 + count] = matrix[1 : 1 + count, 0] = 0.1
+        return prune([matrix, cluster(11, 0.6)])[0].leaves[0]
+
+    assert with_low_pairs(5) == ""
+    assert with_low_pairs(6) != ""
+
+
+def test_a_cluster_that_too_many_leave_is_pruned():
+    matrix = cluster(4, 0.6)
+    matrix[2] = matrix[:, 2] = matrix[3] = matrix[:, 3] = 0.58
+    np.fill_diagonal(matrix, 1.0)
+    verdict = prune([matrix, cluster(5, 0.6), cluster(5, 0.6)])[0]
+    assert not verdict.kept
+    assert "alike" in verdict.reason or "members" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    "box", [(10, 20, 42, 52), (10, 20, 18, 60), (0, 0, 96, 96), (-4.4, 3, 30.4, 30), (90, 80, 96, 96)]
+)
+def test_patches_are_squares_of_the_asked_for_side(box):
+    image = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
+    found = patch(image, np.array(box, np.float32), 32)
+    assert found.shape == (32, 32)
+    assert found.dtype == np.uint8
+
+
+def test_a_planted_crop_comes_out_as_it_is():
+    picture = np.random.default_rng(1).integers(0, 256, (32, 32), dtype=np.uint8)
+    image = np.zeros((80, 100, 3), np.uint8)
+    image[20:52, 10:42] = picture[..., None]
+    assert np.array_equal(patch(image, np.array([10, 20, 42, 52], np.float32), 32), picture)
+    assert np.array_equal(patch(image, np.array([10.3, 19.8, 42.2, 51.7], np.float32), 32), picture)
+
+
+def test_patches_are_grey_as_the_eye_sees_it():
+    image = np.zeros((16, 16, 3), np.uint8)
+    image[:] = (200, 100, 50)
+    expected = 0.299 * 200 + 0.587 * 100 + 0.114 * 50  # ITU-R BT.601
+    assert np.abs(patch(image, np.array([0, 0, 16, 16], np.float32), 16) - expected).max() <= 1
