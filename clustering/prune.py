@@ -14,8 +14,8 @@ a cluster is kept when s_C >= 0.9 s, and a member leaves when 60 % or more of it
 
 Departures: the paper has no pruning by similarity. SSIM alone favours what is flat, and there is more of that
 outside of parts: on the embedded world (pictures for tuning) it left a purity of 0.44, both rules 0.85. Clusters below
-a minimal number of members are pruned before s is taken. A cluster of one has no SSIM; in the reference program it makes
-s undefined and switches all pruning off.
+a minimal number of members are pruned before s is taken. A cluster of one has no SSIM; in the reference program it
+makes s undefined and switches all pruning off.
 """
 
 from __future__ import annotations

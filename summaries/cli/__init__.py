@@ -9,6 +9,7 @@ import io
 import logging
 import re
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -49,8 +50,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     try:
         name, rest = _find(given)
-        module = importlib.import_module(f"summaries.cli.{name.replace(' ', '_')}")
-        module.main(rest)
+        with warnings.catch_warnings():
+            if not debug and not sys.warnoptions:
+                warnings.simplefilter("ignore")  # those of libraries; ours are lines of their own
+            module = importlib.import_module(f"summaries.cli.{name.replace(' ', '_')}")
+            module.main(rest)
     except UserError as error:
         if debug:
             raise

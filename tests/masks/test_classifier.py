@@ -169,7 +169,7 @@ def test_a_network_of_the_users_own(tmp_path: Path) -> None:
         assert find_class("n03028079", classifier.labels, 4) == 2
     with pytest.raises(UserError, match="no function"):
         load_classifier(f"{file}:nothing")
-    with pytest.raises(UserError, match="not an nn.Module"):
+    with pytest.raises(UserError, match=r"not an nn.Module"):
         load_classifier(f"{file}:number")
     file.write_text(NETWORK.format(attributes="pass"))
     with pytest.raises(UserError, match=r"lacks input_size.*--mean"):

@@ -122,39 +122,25 @@ def test_the_same_command_gives_the_same_bytes(killed, undisturbed, promised):
         assert (out / path.relative_to(folder.out)).is_file()
 
 
-def test_a_kill_from_outside_is_continued_too(undisturbed, promised):
+def test_a_run_in_use_turns_others_away_and_a_kill_gives_it_free(undisturbed, promised):
     folder, expected = undisturbed
-    out = folder.home / "outside"
-    process = command(folder.arguments(out=out))
+    out = folder.home / "contested"
+    first = command(folder.arguments(out=out))
     end = time.monotonic() + 60
     while not list((out / "work" / "masks").glob("*.csv")) and time.monotonic() < end:
         time.sleep(0.002)
-    process.kill()
-    process.communicate(timeout=60)
-    assert process.returncode == -signal.SIGKILL
-    assert json.loads((out / "run.json").read_text())["stages"]["images"]["status"] == "done"
-    process = command(folder.arguments(out=out))
-    _, messages = process.communicate(timeout=120)
-    assert process.returncode == 0, messages
-    assert promised(out) == expected
-
-
-def test_a_second_process_on_the_same_run_is_turned_away(undisturbed, promised):
-    folder, expected = undisturbed
-    out = folder.home / "shared"
-    first = command(folder.arguments(out=out))
-    end = time.monotonic() + 60
-    while not (out / "run.json").exists() and time.monotonic() < end:
-        time.sleep(0.002)
-    os.kill(first.pid, signal.SIGSTOP)  # it keeps the run for as long as the second needs to come
+    first.send_signal(signal.SIGSTOP)  # it holds the run until the second has come
     try:
         second = command(folder.arguments(out=out))
         _, messages = second.communicate(timeout=60)
     finally:
-        os.kill(first.pid, signal.SIGCONT)
-    first.communicate(timeout=120)
+        first.kill()
+        first.communicate(timeout=60)
     assert second.returncode == 2
     assert "in use" in messages
     assert len(messages.strip().splitlines()) == 1
-    assert first.returncode == 0
+    assert first.returncode == -signal.SIGKILL
+    third = command(folder.arguments(out=out))
+    _, messages = third.communicate(timeout=120)
+    assert third.returncode == 0, messages
     assert promised(out) == expected
