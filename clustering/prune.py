@@ -1,21 +1,18 @@
 """Which clusters hold together (paper section 3.2).
 
-First by the similarities of proposal flow. With the class's typical similarity
+A cluster keeps one part an image, the one most similar to its exemplar. It is judged twice, first by the similarities
+of proposal flow between its members, then, as in the paper, by SSIM: its members are aligned to the exemplar, box to
+box, and compared in grey, all pairs. With s_C the median over a cluster's pairs,
 
-    t = median over parts of the mean of a part's 5 highest similarities
+* by similarity, a cluster is kept when s_C is at least the 0.55-quantile of s_C over clusters, and a member leaves when
+  80 % or more of its similarities are under that;
+* by SSIM, a cluster is kept when s_C >= 0.9 s, with s the median of s_C over clusters, and a member leaves when 60 % or
+  more of its SSIMs are under s.
 
-a cluster is kept when the median over its pairs is at least t, and a member leaves when 60 % or more of its
-similarities are under t. Then by SSIM, as in the paper. A cluster keeps one part an image, the one most similar to its
-exemplar. Its members are aligned to the exemplar, box to box, and compared in grey by SSIM, all pairs. With
-
-    s_C = median of the cluster's SSIMs,    s = median over clusters of s_C
-
-a cluster is kept when s_C >= 0.9 s, and a member leaves when 60 % or more of its SSIMs are under s.
-
-Departures: the paper has no pruning by similarity. SSIM alone favours what is flat, and there is more of that
-outside of parts: on the embedded world (pictures for tuning) it left a purity of 0.44, both rules 0.85. Clusters below
-a minimal number of members are pruned before s is taken. A cluster of one has no SSIM; in the reference program it
-makes s undefined and switches all pruning off.
+Departures: the paper has no pruning by similarity. SSIM alone favours what is flat, and there is more of that outside
+of parts: on the embedded world (pictures for tuning) it left a purity of 0.44, both together 0.87. Clusters below a
+minimal number of members are pruned before any quantile is taken. A cluster of one has no SSIM; in the reference
+program it makes s undefined and switches all pruning off.
 """
 
 from __future__ import annotations
@@ -35,15 +32,19 @@ class PruneOptions:
 
     Attributes:
         min_members: Fewest members of a summary, >= 2 (here: 4).
-        cohesion: Share of the class's typical similarity that a cluster and its members have to reach, >= 0 (here: 1).
+        similarity_quantile: Quantile over clusters of their median similarity which a cluster has to reach, in [0, 1];
+            0 keeps all (here: 0.55).
+        similarity_share: Share of a member's similarities under that quantile from which it leaves, in (0, 1] (here:
+            0.8).
         cluster_share: Share of the class's median SSIM that a cluster's median has to reach, >= 0 (reference: 0.9).
-        member_share: Share of a member's similarities, and of its SSIMs, under the class's from which it leaves, in
-            (0, 1] (reference: 0.6).
+        member_share: Share of a member's SSIMs under the class's median from which it leaves, in (0, 1]
+            (reference: 0.6).
         patch: Side to which boxes are resized to be compared, in pixels, >= 7.
     """
 
     min_members: int = 4
-    cohesion: float = 1.0
+    similarity_quantile: float = 0.55
+    similarity_share: float = 0.8
     cluster_share: float = 0.9
     member_share: float = 0.6
     patch: int = 64
@@ -122,33 +123,25 @@ def pairwise_ssim(patches: Sequence[NDArray[np.uint8]]) -> NDArray[np.float64]:
     return matrix
 
 
-def typical_similarity(matrix: NDArray[np.float32], best: int = 5) -> float:
-    """Median over parts of the mean of a part's highest similarities; 0 where there are no two parts.
-
-    Args:
-        matrix: (P, P), 0 on the diagonal.
-        best: How many of the highest.
-    """
-    if len(matrix) < 2:
-        return 0.0
-    return float(np.median(np.sort(matrix, axis=1)[:, -best:].mean(axis=1)))
-
-
-def cohere(
-    similarities: Sequence[NDArray[np.float32]], typical: float, options: PruneOptions | None = None
-) -> list[Cohesion]:
+def cohere(similarities: Sequence[NDArray[np.float32]], options: PruneOptions | None = None) -> list[Cohesion]:
     """Judges clusters by the similarities of proposal flow.
 
     Args:
         similarities: For each cluster those (K, K) of all pairs of members, one member an image.
-        typical: The class's typical similarity.
         options: Hyperparameters.
 
     Returns:
         A judgement a cluster, in the same order.
     """
     options = options or PruneOptions()
-    return [_cohesion(matrix, options.cohesion * typical, options) for matrix in similarities]
+    goal = _quantile(similarities, options.min_members, options.similarity_quantile)
+    return [_cohesion(matrix, goal, options) for matrix in similarities]
+
+
+def _quantile(matrices: Sequence[NDArray[np.floating]], min_members: int, q: float) -> float:
+    """Quantile over clusters, of those with enough members, of their medians; 0 where there is none."""
+    medians = [_median(matrix) for matrix in matrices if len(matrix) >= max(min_members, 2)]
+    return float(np.quantile(np.array(medians, dtype=np.float64), q)) if medians else 0.0
 
 
 def _cohesion(matrix: NDArray[np.float32], goal: float, options: PruneOptions) -> Cohesion:
@@ -159,12 +152,10 @@ def _cohesion(matrix: NDArray[np.float32], goal: float, options: PruneOptions) -
         return Cohesion(False, reason, stay)
     median = _median(matrix) or 0.0
     if median < goal:
-        return Cohesion(False, f"median similarity {median:.3g} is under the {goal:.3g} typical of the class", stay)
+        return Cohesion(False, f"median similarity {median:.3g} is under the class's {goal:.3g}", stay)
     under = ((matrix < goal) & ~np.eye(members, dtype=bool)).sum(axis=1) / (members - 1)
     leaves = tuple(
-        f"{share:.0%} of its similarities are under the {goal:.3g} typical of the class"
-        if share >= options.member_share
-        else ""
+        f"{share:.0%} of its similarities are under the class's {goal:.3g}" if share >= options.similarity_share else ""
         for share in under
     )
     left = members - sum(map(bool, leaves))
@@ -185,12 +176,7 @@ def prune(ssims: Sequence[NDArray[np.float64]], options: PruneOptions | None = N
     """
     options = options or PruneOptions()
     medians = [_median(matrix) for matrix in ssims]
-    judged = [
-        median
-        for median, matrix in zip(medians, ssims, strict=True)
-        if median is not None and len(matrix) >= options.min_members
-    ]
-    class_median = float(np.median(judged)) if judged else 0.0
+    class_median = _quantile(ssims, options.min_members, 0.5)
     return [_verdict(matrix, median, class_median, options) for matrix, median in zip(ssims, medians, strict=True)]
 
 

@@ -212,10 +212,11 @@ def _number(value: float | None) -> str:
 
 
 def _percent(value: float | None) -> str:
-    """A share in per cent; small shares with a decimal."""
+    """A share in per cent, with decimals where they tell something: below 10 % and close to 100 %."""
     if value is None or not math.isfinite(value):
         return "–"
-    return f"{100 * value:.{1 if abs(value) < 0.0995 else 0}f}%".replace("-", "−")
+    decimals = 1 if abs(value) < 0.0995 else 2 if 0.985 <= value < 1 else 0
+    return f"{100 * value:.{decimals}f}%".replace("-", "−")
 
 
 def _dropped(part: Mapping[str, Any]) -> str:

@@ -43,7 +43,6 @@ from clustering.prune import (
     pairwise_ssim,
     patch,
     prune,
-    typical_similarity,
 )
 from clustering.similarity import similarity
 from masks.binarize import binarize
@@ -428,7 +427,7 @@ def run_clusters(path: Path, settings: Settings, *, seed: int) -> dict[str, Any]
     clusters = propagate(data["matrix"], settings.affinity, seed=seed)
     groups = [_group(clusters, number, image) for number in range(len(clusters.exemplars))]
     matrices = [data["matrix"][np.ix_(group.first, group.first)] for group in groups]
-    cohesions = cohere(matrices, typical_similarity(data["matrix"]), settings.prune)
+    cohesions = cohere(matrices, settings.prune)
     for group, cohesion in zip(groups, cohesions, strict=True):
         leaves = zip(group.first, cohesion.leaves, strict=True)
         group.left = [part for part, reason in leaves if not reason or part == group.exemplar]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import importlib
 import io
 import logging
@@ -85,11 +86,12 @@ def parse(function: Callable[..., Any], arguments: Sequence[str], name: str, exa
     import tyro
 
     caught = io.StringIO()
+    read = function if isinstance(function, type) else _later(function)
     program = f"{PROGRAM} {name}"
     description = f"{COMMANDS[name][0].upper()}{COMMANDS[name][1:]}.\n\nExample: {example}"
     try:
         with contextlib.redirect_stderr(caught):
-            return tyro.cli(function, args=list(arguments), prog=program, description=description, **options)
+            found = tyro.cli(read, args=list(arguments), prog=program, description=description, **options)
     except SystemExit as stop:
         if stop.code in (0, None):
             raise
@@ -97,6 +99,17 @@ def parse(function: Callable[..., Any], arguments: Sequence[str], name: str, exa
         lines = [line.strip() for line in text.split("\n") if line.strip()]
         end = next((i for i, line in enumerate(lines) if line.startswith(("For full help", "Argument help"))), None)
         raise UserError(f"{' '.join(lines[:end])}: see {program} --help") from None
+    return found if isinstance(function, type) else found()
+
+
+def _later(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function with the same options that gives a call to be made later, when standard error is free again."""
+
+    @functools.wraps(function)
+    def bind(*args: Any, **options: Any) -> Callable[[], Any]:
+        return functools.partial(function, *args, **options)
+
+    return bind
 
 
 def _find(given: Sequence[str]) -> tuple[str, Sequence[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,12 @@ from masks.models import InputFormat, choose_device, load_classifier
 from summaries.pipeline import Job
 from summaries.settings import Settings, override
 from summaries.store import Run
+
+
+def settings_of_named(arguments: Sequence[str]) -> Settings:
+    """The options of the run that is named on the command line; the defaults where none is."""
+    run = next((Path(argument) for argument in arguments if (Path(argument) / "run.json").is_file()), None)
+    return Settings() if run is None else recorded_settings(run)
 
 
 def recorded_settings(path: Path) -> Settings:

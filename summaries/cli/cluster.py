@@ -14,7 +14,7 @@ from clustering.proposals import ProposalOptions
 from clustering.prune import PruneOptions
 from clustering.similarity import SimilarityOptions
 from summaries.cli import parse
-from summaries.cli.again import recorded_job, recorded_settings
+from summaries.cli.again import recorded_job, recorded_settings, settings_of_named
 from summaries.pipeline import Pipeline, opened, parts
 from summaries.settings import Settings, plain
 
@@ -44,8 +44,7 @@ class Arguments:
 
 def main(arguments: Sequence[str]) -> None:
     """Runs the command; options that are not given stay those of the run."""
-    first = next((Path(argument) for argument in arguments if not argument.startswith("-")), None)
-    now = Settings() if first is None else recorded_settings(first)
+    now = settings_of_named(arguments)
     default = Arguments(
         run=tyro.MISSING, proposals=now.proposals, similarity=now.similarity, affinity=now.affinity, prune=now.prune
     )

@@ -12,7 +12,7 @@ import tyro
 from masks.binarize import BinaryOptions
 from masks.schedule import Schedule
 from summaries.cli import parse
-from summaries.cli.again import recorded_classifier, recorded_job, recorded_settings
+from summaries.cli.again import recorded_classifier, recorded_job, recorded_settings, settings_of_named
 from summaries.pipeline import run
 from summaries.settings import Settings
 
@@ -38,8 +38,7 @@ class Arguments:
 
 def main(arguments: Sequence[str]) -> None:
     """Runs the command; options that are not given stay those of the run."""
-    first = next((Path(argument) for argument in arguments if not argument.startswith("-")), None)
-    now = Settings() if first is None else recorded_settings(first)
+    now = settings_of_named(arguments)
     default = Arguments(run=tyro.MISSING, masks=now.masks, binary=now.binary)
     options: Arguments = parse(Arguments, arguments, "masks", EXAMPLE, default=default)
     settings = replace(recorded_settings(options.run), masks=options.masks, binary=options.binary)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from skimage.metrics import structural_similarity
 
-from clustering.prune import PruneOptions, one_per_image, pairwise_ssim, patch, prune
+from clustering.prune import PruneOptions, cohere, one_per_image, pairwise_ssim, patch, prune
 
 
 def cluster(members, value, odd=None, odd_value=0.0):
@@ -92,9 +92,11 @@ def test_a_cluster_that_does_not_hold_together_is_pruned_with_its_reason():
 
 
 def test_a_cluster_at_the_bound_stays():
-    verdicts = prune([cluster(3, 0.5), cluster(3, 0.25)], PruneOptions(cluster_share=0.5))
+    verdicts = prune([cluster(3, 0.5), cluster(3, 0.25)], PruneOptions(min_members=3, cluster_share=0.5))
     assert verdicts[1].median_ssim == pytest.approx(0.25)
-    assert [verdict.kept for verdict in prune([cluster(3, 0.5)] * 2, PruneOptions(cluster_share=1.0))] == [True, True]
+    assert [
+        verdict.kept for verdict in prune([cluster(3, 0.5)] * 2, PruneOptions(min_members=3, cluster_share=1.0))
+    ] == [True, True]
 
 
 def test_an_odd_member_leaves_with_its_reason():
@@ -123,6 +125,25 @@ def test_a_cluster_that_too_many_leave_is_pruned():
     verdict = prune([matrix, cluster(5, 0.6), cluster(5, 0.6)])[0]
     assert not verdict.kept
     assert "alike" in verdict.reason or "members" in verdict.reason
+
+
+def test_clusters_and_members_of_low_similarity_go_with_their_reasons():
+    good, loose, odd = cluster(5, 0.5), cluster(5, 0.3), cluster(6, 0.5, odd=4, odd_value=0.1)
+    options = PruneOptions(min_members=3, similarity_quantile=0.5)
+    verdicts = cohere([good, loose, odd, cluster(2, 0.9)], options)
+    assert [verdict.kept for verdict in verdicts] == [True, False, True, False]
+    assert not any(verdicts[0].leaves)
+    assert "0.3" in verdicts[1].reason
+    assert [bool(reason) for reason in verdicts[2].leaves] == [k == 4 for k in range(6)]
+    assert "2 members" in verdicts[3].reason
+
+
+def test_the_quantile_decides_how_many_clusters_cohere():
+    clusters = [cluster(5, value) for value in (0.1, 0.2, 0.3, 0.4, 0.5)]
+    for quantile, kept in ((0.0, 5), (0.5, 3), (1.0, 1)):
+        verdicts = cohere(clusters, PruneOptions(min_members=3, similarity_quantile=quantile))
+        assert [verdict.kept for verdict in verdicts] == [False] * (5 - kept) + [True] * kept
+    assert cohere([]) == []
 
 
 @pytest.mark.parametrize(
