@@ -239,7 +239,7 @@ def parts(pipeline: Pipeline, settings: Settings, seed: int, jobs: int, until: s
 def gallery(pipeline: Pipeline) -> None:
     """Draws the gallery and the sheets."""
     out = pipeline.out
-    tables = [out / name for name in ("images.csv", "masks.csv", "parts.csv", "summaries.json", "names.csv")]
+    tables = [out / name for name in ("images.csv", "parts.csv", "summaries.json", "names.csv")]
     masks = [out / "masks" / f"{image}.npz" for image in Run(out).ids]
 
     def draw(tick: Tick) -> dict[str, Any]:

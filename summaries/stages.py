@@ -52,7 +52,7 @@ from masks.evaluate import drop, probabilities
 from masks.images import ImageFile, Photograph, UnusableImageError, list_images, read_all
 from masks.optimize import optimize
 from masks.perturb import Blur
-from summaries.progress import Tick
+from summaries.progress import Tick, say
 from summaries.settings import Settings
 from summaries.store import (
     ImageRow,
@@ -61,9 +61,11 @@ from summaries.store import (
     Run,
     frame_path,
     read_csv,
+    read_names,
     read_npz,
     write_csv,
     write_json,
+    write_names,
     write_npz,
     write_png,
 )
@@ -440,6 +442,7 @@ def run_clusters(path: Path, settings: Settings, *, seed: int) -> dict[str, Any]
         _summary(number, group, cohesions[number], verdicts.get(number), ssims[number], clusters, run.ids, image, boxes)
         for number, group in enumerate(groups)
     ]
+    _carry_names(path, summaries)
     write_json(path / "summaries.json", [summary.to_json() for summary in summaries])
     home = {member.part: summary for summary in summaries for member in summary.members}
     rows = []
@@ -460,6 +463,24 @@ def run_clusters(path: Path, settings: Settings, *, seed: int) -> dict[str, Any]
         "preference": clusters.preference,
         "converged": clusters.converged,
     }
+
+
+def _carry_names(path: Path, summaries: Sequence[Summary]) -> None:
+    """Gives the names of the summaries that were there before to those that share most of their parts."""
+    names = read_names(path)
+    if not names or not (path / "summaries.json").exists():
+        return
+    before = {one.summary: {(m.image, m.box) for m in one.members} for one in Run(path).summaries}
+    kept = {}
+    for number, name in names.items():
+        for one in summaries:
+            now = {(m.image, m.box) for m in one.members}
+            if len(now & before.get(number, set())) * 2 > len(now | before.get(number, set())):
+                kept[one.summary] = name
+    for name in sorted(set(names.values()) - set(kept.values())):
+        say(f"  the name {name!r} is dropped: its summary is not there any more")
+    if kept != names:
+        write_names(path, kept)
 
 
 @dataclass

@@ -548,3 +548,15 @@ def test_a_wrong_configuration_is_an_error_that_names_the_option(folder, stages_
     assert messages.startswith("visual-summaries: ")
     assert message in messages
     assert not (tmp_path / "run").exists()
+
+
+def test_a_name_stays_with_its_parts_when_clusters_are_made_again(copy):
+    before = Run(copy).summaries
+    assert main(["name", str(copy), str(before[-1].summary), "the mark"]) == 0
+    assert main(["cluster", str(copy)]) == 0
+    assert main(["cluster", str(copy), "--set.affinity.preference", "0.6"]) == 0
+    named = {one.name: {(m.image, m.box) for m in one.members} for one in Run(copy).summaries if one.name}
+    old = {(m.image, m.box) for m in before[-1].members}
+    for name, members in named.items():
+        assert name == "the mark"
+        assert 2 * len(members & old) > len(members | old)
