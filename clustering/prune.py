@@ -11,7 +11,7 @@ box, and compared in grey, all pairs. With s_C the median over a cluster's pairs
 
 Departures: the paper has no pruning by similarity, and its SSIM rule is stricter (0.9, 60 %) on parts aligned by dense
 flow. Aligned box to box, SSIM favours what is flat and prunes parts that tilt. Measured on the embedded world, two
-seeds of 30 pictures a class (the second without tow trucks), purity / recall of telling parts:
+seeds of 30 pictures a class (of the second six and seven classes), purity / recall of telling parts:
 
     SSIM 0.9, 60 %, no rule by similarity    0.44         (first seed, a wider choice of parts)
     both rules, SSIM 0.9, 60 %               0.84 / 0.82  0.80 / 0.71

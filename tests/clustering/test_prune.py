@@ -8,6 +8,9 @@ from skimage.metrics import structural_similarity
 from clustering.prune import PruneOptions, cohere, one_per_image, pairwise_ssim, patch, prune
 
 
+REFERENCE = PruneOptions(cluster_share=0.9, member_share=0.6)
+
+
 def cluster(members, value, odd=None, odd_value=0.0):
     """SSIMs of a cluster, all pairs equal but those of one odd member."""
     matrix = np.full((members, members), value)
@@ -83,7 +86,7 @@ def test_min_members_decides_what_is_small():
 
 
 def test_a_cluster_that_does_not_hold_together_is_pruned_with_its_reason():
-    verdicts = prune([cluster(4, 0.50), cluster(4, 0.44), cluster(4, 0.56)])
+    verdicts = prune([cluster(4, 0.50), cluster(4, 0.44), cluster(4, 0.56)], REFERENCE)
     assert [verdict.kept for verdict in verdicts] == [True, False, True]  # 0.9 of the median 0.5 is 0.45
     assert "0.440" in verdicts[1].reason
     assert "0.500" in verdicts[1].reason
@@ -112,7 +115,7 @@ def test_from_sixty_percent_of_its_pairs_a_member_leaves():
     def with_low_pairs(count):
         matrix = cluster(11, 0.6)
         matrix[0, 1 : 1 + count] = matrix[1 : 1 + count, 0] = 0.1
-        return prune([matrix, cluster(11, 0.6)])[0].leaves[0]
+        return prune([matrix, cluster(11, 0.6)], REFERENCE)[0].leaves[0]
 
     assert with_low_pairs(5) == ""
     assert with_low_pairs(6) != ""
