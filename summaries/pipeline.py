@@ -28,7 +28,7 @@ from summaries import stages
 from summaries.gallery import write_gallery
 from summaries.progress import Tick, progress, say
 from summaries.settings import Settings, plain
-from summaries.store import FORMAT, Run, check_format, frame_path, read_json, write_json
+from summaries.store import FORMAT, Run, check_format, digest, frame_path, read_json, write_json
 
 STAGES = ("images", "masks", "proposals", "matching", "clusters", "gallery")
 """In the order in which data flows."""
@@ -198,8 +198,8 @@ def parts(pipeline: Pipeline, settings: Settings, seed: int, jobs: int, until: s
     """The stages after the masks; they need nothing but the run folder."""
     last = STAGES.index(until)
     found = Run(pipeline.out)
-    frames = stages.digest([(row.id, row.sha256) for row in found.images if row.status == "ok"])
-    frames = stages.digest([frames, pipeline.info["frame"]])
+    frames = digest([(row.id, row.sha256) for row in found.images if row.status == "ok"])
+    frames = digest([frames, pipeline.info["frame"]])
     options = plain(settings)
     proposals = {"frames": frames, "seed": seed}
     proposals |= {"proposals": {name: options["proposals"][name] for name in ("min_side", "border")}}
@@ -209,11 +209,11 @@ def parts(pipeline: Pipeline, settings: Settings, seed: int, jobs: int, until: s
         proposals,
         [pipeline.out / "work" / "proposals" / f"{image}.npz" for image in found.ids],
         lambda tick: stages.run_proposals(
-            pipeline.out, settings.proposals, seed=seed, jobs=jobs, key=stages.digest(proposals), tick=tick
+            pipeline.out, settings.proposals, seed=seed, jobs=jobs, key=digest(proposals), tick=tick
         ),
     )
     if last >= 3:
-        masks = stages.digest([hash_file(pipeline.out / "masks" / f"{image}.png") for image in found.ids])
+        masks = digest([hash_file(pipeline.out / "masks" / f"{image}.png") for image in found.ids])
         pipeline.stage(
             "matching",
             "pairs",
@@ -249,7 +249,7 @@ def gallery(pipeline: Pipeline) -> None:
     pipeline.stage(
         "gallery",
         "pictures",
-        {path.name: hash_file(path) for path in tables} | {"masks": stages.digest([hash_file(path) for path in masks])},
+        {path.name: hash_file(path) for path in tables} | {"masks": digest([hash_file(path) for path in masks])},
         [out / "gallery" / "index.html"],
         draw,
     )
@@ -268,7 +268,7 @@ def _images(pipeline: Pipeline, job: Job, classifier: Classifier, target: int | 
     listing = [(file.path.name, hash_file(file.path)) for file in files]
     inputs = {
         "folder": str(job.folder),
-        "files": stages.digest(listing),
+        "files": digest(listing),
         "model": pipeline.info["model"]["fingerprint"],
         "target": "predicted" if target is None else target,
         "limit": job.limit,
@@ -290,7 +290,7 @@ def _masks(pipeline: Pipeline, job: Job, classifier: Classifier, target: int | N
     targets = {row.id: target if target is not None else int(row.predicted or 0) for row in rows}
     external = None
     if job.masks is not None:
-        external = stages.digest([hash_file(path) for path in sorted(job.masks.glob("*.*"))])
+        external = digest([hash_file(path) for path in sorted(job.masks.glob("*.*"))])
     options = plain(job.settings)
     inputs: dict[str, Any] = {
         "model": pipeline.info["model"]["fingerprint"],
@@ -301,8 +301,8 @@ def _masks(pipeline: Pipeline, job: Job, classifier: Classifier, target: int | N
     }
     if external is None:
         inputs["masks"] = options["masks"]
-    key = stages.digest(inputs)
-    images = {"images": stages.digest([(row.id, row.sha256, targets[row.id]) for row in rows])}
+    key = digest(inputs)
+    images = {"images": digest([(row.id, row.sha256, targets[row.id]) for row in rows])}
     suffixes = (".npz", ".png")
     if "masks" in pipeline.force:
         for record in (job.out / "work" / "masks").glob("*.csv"):

@@ -7,6 +7,7 @@ in the same folder and renamed, so that a killed process leaves either the old f
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import os
@@ -298,3 +299,15 @@ def find_runs(root: Path) -> Sequence[Path]:
     if (root / "run.json").is_file():
         return [root]
     return sorted(child.parent for child in root.glob("*/run.json"))
+
+
+def digest(data: Any) -> str:
+    """A short hash of plain data."""
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def remove_others(folder: Path, wanted: set[str]) -> None:
+    """Deletes the files of a folder that have none of the wanted names."""
+    for file in folder.iterdir() if folder.is_dir() else ():
+        if file.name not in wanted:
+            file.unlink()

@@ -7,7 +7,6 @@ from skimage.metrics import structural_similarity
 
 from clustering.prune import PruneOptions, cohere, one_per_image, pairwise_ssim, patch, prune
 
-
 REFERENCE = PruneOptions(cluster_share=0.9, member_share=0.6)
 
 

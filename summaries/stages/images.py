@@ -1,0 +1,139 @@
+"""The first stage: reads the class folder, cuts frames, asks the network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from masks.classifier import Classifier, ClassLabel
+from masks.errors import UserError
+from masks.images import ImageFile, Photograph, UnusableImageError, list_images, read_all
+from summaries.progress import Tick
+from summaries.store import (
+    ImageRow,
+    frame_path,
+    remove_others,
+    write_csv,
+    write_png,
+)
+
+PREDICT_BATCH = 16
+"""Images whose class is predicted at once; fixed, so that a longer run gives the same probabilities."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which images of a folder take part.
+
+    Attributes:
+        target: Index of the class; None takes each image's own prediction.
+        limit: At most so many images that are not skipped; None for all.
+        keep_misclassified: Whether images that the network gives to another class stay.
+    """
+
+    target: int | None
+    limit: int | None
+    keep_misclassified: bool
+
+
+def run_images(path: Path, folder: Path, classifier: Classifier, selection: Selection, tick: Tick) -> dict[str, int]:
+    """Reads the class folder: writes frames and ``images.csv``.
+
+    Raises:
+        UserError: If no image can be used.
+    """
+    files = list_images(folder)
+    limit = selection.limit if selection.limit is not None else len(files)
+    rows: list[ImageRow] = []
+    waiting: list[tuple[int, Photograph, npt.NDArray[np.uint8]]] = []
+    used = 0
+
+    def decide() -> None:
+        nonlocal used
+        frames = [frame for _, _, frame in waiting]
+        for (place, photograph, frame), (predicted, p0) in zip(
+            waiting, predict(classifier, frames, selection.target), strict=True
+        ):
+            if used == limit:
+                break
+            reason = "" if selection.keep_misclassified else _misclassified(classifier, predicted, selection.target)
+            rows[place] = replace(
+                rows[place],
+                sha256=photograph.sha256,
+                width=photograph.pixels.width,
+                height=photograph.pixels.height,
+                status="skipped" if reason else "ok",
+                reason=reason,
+                predicted=predicted,
+                p0=p0,
+            )
+            if not reason:
+                write_png(frame_path(path, rows[place].id), frame)
+                used += 1
+        waiting.clear()
+
+    for done, (file, result) in enumerate(read_all(files)):
+        rows.append(_unread(file))
+        if isinstance(result, UnusableImageError):
+            rows[-1] = replace(rows[-1], status="skipped", reason=str(result))
+        else:
+            waiting.append((len(rows) - 1, result, classifier.frame.cut(result.pixels)))
+        if len(waiting) == PREDICT_BATCH:
+            decide()
+            if used == limit:
+                break
+        tick(done + 1, len(files))
+    if waiting:
+        decide()
+    rows = rows[: _end(rows, limit)]
+    write_csv(path / "images.csv", ImageRow, rows)
+    remove_others(path / "frames", {f"{row.id}.png" for row in rows if row.status == "ok"})
+    if used == 0:
+        skipped = [row for row in rows if row.status == "skipped"]
+        first = f"; the first: {skipped[0].path}: {skipped[0].reason}" if skipped else ""
+        raise UserError(f"no image in {folder} can be used: {len(skipped)} skipped{first} (all are in images.csv)")
+    return {"ok": used, "skipped": len(rows) - used}
+
+
+def predict(
+    classifier: Classifier, frames: Sequence[npt.NDArray[np.uint8]], target: int | None
+) -> list[tuple[int, float]]:
+    """The network's class of each frame, and the probability of the target (of that class where there is none)."""
+    if not frames:
+        return []
+    with torch.inference_mode():
+        p = classifier.logits(classifier.to_tensor(frames)).double().softmax(1).cpu()
+    predicted = p.argmax(1)
+    wanted = predicted if target is None else torch.full_like(predicted, target)
+    return list(zip(predicted.tolist(), p.gather(1, wanted[:, None])[:, 0].tolist(), strict=True))
+
+
+def _unread(file: ImageFile) -> ImageRow:
+    return ImageRow(file.id, str(file.path), "", None, None, "", "", None, None)
+
+
+def _end(rows: Sequence[ImageRow], limit: int) -> int:
+    """How many rows were looked at up to the last image that is used."""
+    used = 0
+    for place, row in enumerate(rows):
+        if row.status == "":
+            return place
+        used += row.status == "ok"
+        if used == limit:
+            return place + 1
+    return len(rows)
+
+
+def _misclassified(classifier: Classifier, predicted: int, target: int | None) -> str:
+    if target is None or predicted == target:
+        return ""
+    return f"predicted as {_short(classifier.label(predicted))}, not {_short(classifier.label(target))}"
+
+
+def _short(label: ClassLabel) -> str:
+    return f"{label.name.split(',')[0]} ({label.index})"
