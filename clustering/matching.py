@@ -64,11 +64,20 @@ class Features:
         descriptors: float32 or float16 (M, D) whitened descriptors (see `clustering.descriptors`).
         boxes: float32 (M, 4) xyxy in pixels of the frame.
         frame: (H, W) of the frame, pixels.
+        mirrored: Descriptors of the same boxes in the mirrored image, in the same order; None where nobody asks.
     """
 
     descriptors: NDArray[np.floating]
     boxes: NDArray[np.float32]
     frame: tuple[int, int]
+    mirrored: NDArray[np.floating] | None = None
+
+
+def mirror(boxes: NDArray[np.float32], width: int) -> NDArray[np.float32]:
+    """Boxes (K, 4) xyxy where they lie in the mirrored image of a width in pixels."""
+    mirrored: NDArray[np.float32] = boxes.copy()
+    mirrored[:, 0], mirrored[:, 2] = width - boxes[:, 2], width - boxes[:, 0]
+    return mirrored
 
 
 def match(a: Features, b: Features, options: MatchingOptions | None = None) -> NDArray[np.float32]:

@@ -122,11 +122,13 @@ def patch(image: NDArray[np.uint8], box: NDArray[np.float32], side: int) -> NDAr
 
 
 def pairwise_ssim(patches: Sequence[NDArray[np.uint8]]) -> NDArray[np.float64]:
-    """SSIM of all pairs of patches, (K, K), symmetric, 1 on the diagonal."""
+    """SSIM of all pairs of patches, of the second as it is or mirrored; (K, K), symmetric, 1 on the diagonal."""
     matrix = np.eye(len(patches))
     for i, one in enumerate(patches):
         for j in range(i):
-            matrix[i, j] = matrix[j, i] = structural_similarity(one, patches[j], data_range=255)
+            other = patches[j]
+            turns = (structural_similarity(one, turn, data_range=255) for turn in (other, other[:, ::-1]))
+            matrix[i, j] = matrix[j, i] = max(turns)
     return matrix
 
 

@@ -26,7 +26,7 @@ Departure: the reference computes one direction only and mirrors it ("mirror").
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations_with_replacement
 from typing import Literal
 
@@ -35,7 +35,7 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from clustering.matching import Features, MatchingOptions, appearance, refine
+from clustering.matching import Features, MatchingOptions, appearance, mirror, refine
 
 _TILE = 4
 """Images on each side of the block of pairs that one job loads and matches."""
@@ -49,11 +49,14 @@ class SimilarityOptions:
         matching: How two images are matched.
         symmetry: "geometric", the geometric mean of both directions (measured best, see the module), or
             "mirror", the direction from the earlier to the later image (reference).
+        mirrored: Whether the second image is matched mirrored as well. The paper's footnote 1 names objects that look
+            the other way as what misleads it.
         top: Highest similarities averaged into a part's quality, >= 1. 100 in the reference.
     """
 
     matching: MatchingOptions = field(default_factory=MatchingOptions)
     symmetry: Literal["geometric", "mirror"] = "geometric"
+    mirrored: bool = True
     top: int = 100
 
 
@@ -165,6 +168,16 @@ def _match_tile(
 
 
 def _pair_scores(a: Features, b: Features, options: SimilarityOptions) -> NDArray[np.float32]:
+    """Scores of all boxes of two images, the second as it is or mirrored, whichever matches better, (Ma, Mb)."""
+    scores = _symmetrised(a, b, options)
+    if not options.mirrored or b.mirrored is None:
+        return scores
+    turned = replace(b, descriptors=b.mirrored, boxes=mirror(b.boxes, b.frame[1]))
+    other = _symmetrised(a, turned, options)
+    return other if other.max(axis=1).sum() > scores.max(axis=1).sum() else scores
+
+
+def _symmetrised(a: Features, b: Features, options: SimilarityOptions) -> NDArray[np.float32]:
     """Scores of all boxes of two images, symmetrised, float32 (Ma, Mb)."""
     looks = appearance(a.descriptors, b.descriptors, a.boxes, b.boxes, options.matching)
     forward = refine(looks, a, b, options.matching)

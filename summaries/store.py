@@ -125,10 +125,11 @@ def write_json(path: Path, data: Any) -> None:
     write_bytes(path, (text + "\n").encode())
 
 
-def write_npz(path: Path, **arrays: npt.ArrayLike) -> None:
-    """Writes arrays, compressed; the same arrays give the same bytes."""
+def write_npz(path: Path, *, compress: bool = True, **arrays: npt.ArrayLike) -> None:
+    """Writes arrays, compressed unless they are short-lived; the same arrays give the same bytes."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **{name: np.asarray(array) for name, array in arrays.items()})
+    save = np.savez_compressed if compress else np.savez
+    save(buffer, allow_pickle=False, **{name: np.asarray(array) for name, array in arrays.items()})
     write_bytes(path, buffer.getvalue())
 
 

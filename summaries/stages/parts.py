@@ -8,7 +8,7 @@ import numpy as np
 from joblib import Parallel, delayed
 
 from clustering.descriptors import describe
-from clustering.matching import Features
+from clustering.matching import Features, mirror
 from clustering.proposals import ProposalOptions, choose, not_redundant, selective_search
 from clustering.similarity import similarity
 from summaries.progress import Tick
@@ -54,12 +54,18 @@ def run_matching(path: Path, settings: Settings, *, jobs: int, tick: Tick) -> di
     features = path / "work" / "features"
     for image in ids:
         proposals = choose(read_npz(_proposals_path(path, image))["boxes"], run.mask(image).binary, settings.proposals)
-        write_npz(features / f"{image}.npz", descriptors=describe(run.frame(image), proposals.boxes))
+        frame = run.frame(image)
+        arrays = {"descriptors": describe(frame, proposals.boxes)}
+        if settings.similarity.mirrored:
+            turned = np.ascontiguousarray(frame[:, ::-1])
+            arrays["mirrored"] = describe(turned, mirror(proposals.boxes, frame.shape[1]))
+        write_npz(features / f"{image}.npz", compress=False, **arrays)
         chosen.append(proposals)
     sizes = [run.frame(image).shape[:2] for image in ids[:1]] * len(ids)
 
     def load(index: int) -> Features:
-        return Features(read_npz(features / f"{ids[index]}.npz")["descriptors"], chosen[index].boxes, sizes[index])
+        arrays = read_npz(features / f"{ids[index]}.npz")
+        return Features(arrays["descriptors"], chosen[index].boxes, sizes[index], arrays.get("mirrored"))
 
     found = similarity(load, [p.kept for p in chosen], settings.similarity, jobs=jobs, progress=tick)
     stays = []
