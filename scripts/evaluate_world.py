@@ -3,7 +3,7 @@
     python scripts/evaluate_world.py runs/world --images 30 --seed 7
 
 Writes the world of that seed to OUT/world, runs the chain on every class, and prints, for the summaries and for random
-clusters of the same sizes, the mean purity over classes and the recall over all (class, telling part or mark) pairs.
+clusters of the same sizes, the mean purity over kept summaries and the recall over all (class, telling part or mark) pairs.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def main() -> None:
         own, random = score(run, world)
         wanted = find_truth(run, world)[1]
         for one in (own, random):
-            purities[one.method] += [one.purity] if one.purity is not None else []
+            purities[one.method] += [one.purity] * one.clusters if one.purity is not None else []
             recalls[one.method] += [one.recall or 0.0] * len(wanted)
         majorities = {majority.part for majority in own.majorities.values()}
         found = ", ".join(f"{part} {'found' if part in majorities else 'MISSED'}" for part in wanted)

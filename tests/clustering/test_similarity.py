@@ -1,9 +1,11 @@
 import dataclasses
 
+import cv2
 import numpy as np
 import pytest
 
-from clustering.matching import Features, MatchingOptions, match
+from clustering.descriptors import describe
+from clustering.matching import Features, MatchingOptions, match, mirror
 from clustering.similarity import SimilarityOptions, similarity
 
 
@@ -99,3 +101,26 @@ def test_flags_must_fit_the_boxes(images):
     kept[0] = np.ones(3, bool)
     with pytest.raises(ValueError, match="kept"):
         similarity(features.__getitem__, kept)
+
+
+def test_an_image_that_looks_the_other_way_is_matched_mirrored():
+    rng = np.random.default_rng(5)
+    image = cv2.resize(rng.integers(0, 256, (12, 12, 3), dtype=np.uint8), (128, 128), interpolation=cv2.INTER_CUBIC)
+    corners = rng.integers(4, 70, (40, 2))
+    boxes = np.hstack([corners, corners + rng.integers(20, 50, (40, 2))]).astype(np.float32)
+    turned, turned_boxes = np.ascontiguousarray(image[:, ::-1]), mirror(boxes, 128)
+    np.testing.assert_array_equal(mirror(turned_boxes, 128), boxes)
+
+    def features(picture, places):
+        other = np.ascontiguousarray(picture[:, ::-1])
+        return Features(describe(picture, places), places, (128, 128), describe(other, mirror(places, 128)))
+
+    both = [features(image, boxes), features(turned, turned_boxes)]
+    kept = [np.ones(40, dtype=bool)] * 2
+
+    def found(mirrored):
+        matrix = similarity(both.__getitem__, kept, SimilarityOptions(mirrored=mirrored)).matrix
+        return np.mean(matrix[:40, 40:].argmax(axis=1) == np.arange(40))
+
+    assert found(True) > 0.9
+    assert found(False) < 0.5
