@@ -1,9 +1,10 @@
 """Purity and recall of summaries on the embedded world, over all its classes.
 
-    python scripts/evaluate_world.py runs/world --images 30 --seed 7
+    python scripts/evaluate_world.py runs/world --images 30 --seed 11
 
 Writes the world of that seed to OUT/world, runs the chain on every class, and prints, for the summaries and for random
-clusters of the same sizes, the mean purity over kept summaries and the recall over all (class, telling part or mark) pairs.
+clusters of the same sizes, the mean purity over kept summaries and the recall over all (class, telling part or mark)
+pairs.
 """
 
 from __future__ import annotations
