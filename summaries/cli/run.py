@@ -40,7 +40,7 @@ class Arguments:
         input: What the model's own attributes do not say about its input.
         device: auto, cpu or cuda.
         seed: Of every random choice.
-        preset: Options to start from: compact, paper or reference.
+        preset: Mask options to start from: compact, paper or reference.
         config: TOML or JSON file with options, between preset and command line.
         jobs: Processes; default: one a core.
         masks: Folder of masks made elsewhere (ID.npz or ID.png, white = salient) in place of the mask stage.

@@ -50,7 +50,7 @@ def run_matching(path: Path, settings: Settings, *, jobs: int, tick: Tick) -> di
     """Chooses the parts, matches all pairs of images, removes redundant parts: writes ``work/similarity.npz``."""
     run = Run(path)
     ids = run.ids
-    chosen = []
+    chosen, sizes = [], []
     features = path / "work" / "features"
     for image in ids:
         proposals = choose(read_npz(_proposals_path(path, image))["boxes"], run.mask(image).binary, settings.proposals)
@@ -61,7 +61,7 @@ def run_matching(path: Path, settings: Settings, *, jobs: int, tick: Tick) -> di
             arrays["mirrored"] = describe(turned, mirror(proposals.boxes, frame.shape[1]))
         write_npz(features / f"{image}.npz", compress=False, **arrays)
         chosen.append(proposals)
-    sizes = [run.frame(image).shape[:2] for image in ids[:1]] * len(ids)
+        sizes.append((frame.shape[0], frame.shape[1]))
 
     def load(index: int) -> Features:
         arrays = read_npz(features / f"{ids[index]}.npz")

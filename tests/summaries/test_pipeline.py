@@ -12,7 +12,6 @@ import summaries
 from masks.errors import UserError
 from masks.models import load_classifier
 from summaries.cli import main
-from summaries.cli import run as run_command
 from summaries.pipeline import STAGES, Job, run
 from summaries.settings import Settings, override
 from summaries.store import Run
@@ -494,60 +493,6 @@ def test_a_summary_is_named_and_unnamed(copy, stages_done):
     assert summaries.load(copy).summaries[0].name == ""
     _, messages = stages_done(["name", copy, "99", "nothing"], status=2)
     assert "has no summary 99" in messages
-
-
-# --- options -------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def settings_of(folder, monkeypatch):
-    """The settings that a command line comes to, without running it."""
-    seen = []
-    monkeypatch.setattr(run_command, "run_folders", seen.append)
-
-    def read(*more):
-        assert main(["run", "photos", "--out", "run", "--model", folder.model, *more]) == 0
-        return seen.pop().settings
-
-    return read
-
-
-def test_the_command_line_is_over_the_file_and_the_file_over_the_preset(settings_of, tmp_path):
-    config = tmp_path / "options.toml"
-    config.write_text("[masks.smooth]\niterations = 7\nl1 = 0.25\n[masks.crisp]\nrate = 1\n[prune]\nmin_members = 4\n")
-    found = settings_of("--preset", "paper", "--config", str(config), "--set.masks.smooth.iterations", "9")
-    assert found.masks.smooth.iterations == 9  # command line
-    assert found.masks.smooth.l1 == 0.25  # file
-    assert found.masks.crisp.rate == 1.0
-    assert found.masks.crisp.tv == 1.0  # preset
-    assert found.prune.min_members == 4
-    assert settings_of("--preset=reference").masks.smooth.resolution == 8
-    assert settings_of() == Settings()
-
-
-def test_json_says_the_same(settings_of, tmp_path):
-    (tmp_path / "options.json").write_text('{"masks": {"crisp": {"perturbations": ["blur:5"]}}}')
-    assert settings_of("--config", str(tmp_path / "options.json")).masks.crisp.perturbations == ("blur:5",)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("[prune]\nmin_member = 4", "unknown option 'prune.min_member' in the configuration: known are min_members"),
-        ("[prun]\nmin_members = 4", "unknown option 'prun'"),
-        ("prune = 4", "'prune' in the configuration is a table"),
-        ('[prune]\nmin_members = "four"', "'prune.min_members' in the configuration is int, not 'four'"),
-        ("[prune]\nmin_members = true", "'prune.min_members' in the configuration is int, not True"),
-        ('[masks.crisp]\narea = "most"', "'masks.crisp.area' in the configuration is one of"),
-    ],
-)
-def test_a_wrong_configuration_is_an_error_that_names_the_option(folder, stages_done, tmp_path, text, message):
-    (tmp_path / "options.toml").write_text(text)
-    arguments = folder.arguments("--config", str(tmp_path / "options.toml"), out=tmp_path / "run")
-    _, messages = stages_done(arguments, status=2)
-    assert messages.startswith("visual-summaries: ")
-    assert message in messages
-    assert not (tmp_path / "run").exists()
 
 
 def test_a_name_stays_with_its_parts_when_clusters_are_made_again(copy):
