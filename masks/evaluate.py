@@ -1,18 +1,40 @@
-"""What perturbing an image's mask does to the class (paper section 4.1, table 2).
+"""What a mask does to the class, and what the mask looks like (paper section 4.1, table 2).
 
     drop = (p0 - p) / p0
 
 with p0 the probability of the class in the image, p in the perturbed image. The paper reports the drop of the
 float mask; the mask that becomes regions is the binarised one, so the drop is reported for both.
+
+Deletion and insertion (RISE: Petsiuk, Das, Saenko, BMVC 2018) ask for the order of pixels, not for a mask: the class
+should go soon while the most salient pixels are perturbed one after the other, and come soon while they are put into
+a blurred image. Their figures are the areas under
+
+    deletion:   f -> p(pixels perturbed: the first share f)
+    insertion:  f -> p(pixels blurred: all but the first share f)
+
+with p the probability as it is, not divided by p0, for f from 0 to 1. RISE takes equal steps of as many pixels as the
+image has columns; here steps are shorter at the start, where the curves bend, and fewer (:data:`STEPS`).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
 import torch
+from scipy.ndimage import distance_transform_edt
+from skimage.measure import label
 from torch import Tensor
 
 from masks.classifier import Classifier
-from masks.perturb import Perturbation, blend
+from masks.perturb import Blur, Perturbation, Prepared
+
+INSERTED_ONTO = Blur(5, 11)
+"""What pixels are put into, as in RISE."""
+
+STEPS = 16
+"""Steps of a curve: the shares are (i / STEPS)^2."""
 
 
 def probabilities(
@@ -33,10 +55,110 @@ def probabilities(
     """
     with torch.inference_mode():
         if masks is not None and perturbation is not None:
-            images = blend(images, perturbation.background(images), masks)
+            images = perturbation.prepare(images)(masks)
         return classifier.log_probabilities(images, targets).double().exp().cpu()
 
 
 def drop(p0: Tensor, p: Tensor) -> Tensor:
     """(p0 - p) / p0, elementwise."""
     return (p0 - p) / p0
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a mask looks like.
+
+    Attributes:
+        area: Mean of the mask, in [0, 1].
+        regions: Connected components, diagonal steps included, of where the mask is above 0.5.
+        top5_share: Share of those pixels that lies in the five largest regions, in (0, 1]; None where there is none.
+        collapsed: "empty" or "full" where no pixel, or every pixel, is above 0.5; else "".
+    """
+
+    area: float
+    regions: int
+    top5_share: float | None
+    collapsed: str
+
+
+def shape(mask: npt.NDArray[np.floating] | npt.NDArray[np.bool_]) -> Shape:
+    """What a mask (H, W) in [0, 1], or bool, looks like."""
+    binary = mask > 0.5
+    sizes = np.sort(np.bincount(label(binary, connectivity=2).ravel())[1:])[::-1]
+    covered = int(sizes.sum())
+    return Shape(
+        area=float(mask.mean(dtype=np.float64)),
+        regions=len(sizes),
+        top5_share=float(sizes[:5].sum() / covered) if covered else None,
+        collapsed="empty" if covered == 0 else "full" if covered == binary.size else "",
+    )
+
+
+def ranks(saliency: npt.NDArray[np.floating] | npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """The order of the pixels of a saliency map (H, W): 0 for the one that is taken first.
+
+    The larger value comes first. Where values are the same, as on most pixels of a binary mask, the distance to the
+    outline of {value > 0.5} decides: inside, the pixel deepest in its region comes first; outside, the one closest to
+    a region. What is left is taken in reading order.
+    """
+    values = saliency.astype(np.float64).ravel()
+    depth = _depth(saliency > 0.5).ravel()
+    order = np.lexsort((-depth, -values))
+    places = np.empty(order.size, np.int64)
+    places[order] = np.arange(order.size)
+    return places.reshape(saliency.shape)
+
+
+def _depth(binary: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """Distance in pixels to the nearest pixel of the other kind, negative outside; 0 where there is one kind only."""
+    if binary.all() or not binary.any():
+        return np.zeros(binary.shape)
+    inside: npt.NDArray[np.float64] = distance_transform_edt(binary)
+    outside: npt.NDArray[np.float64] = distance_transform_edt(~binary)
+    return inside - outside
+
+
+def most_salient(saliency: npt.NDArray[np.floating] | npt.NDArray[np.bool_], area: float) -> npt.NDArray[np.bool_]:
+    """The mask bool (H, W) of the most salient pixels, a share ``area`` of them, in the order of :func:`ranks`."""
+    return ranks(saliency) < round(area * saliency.size)
+
+
+def deletion_auc(classifier: Classifier, prepared: Prepared, targets: Tensor, places: Tensor) -> Tensor:
+    """Area under the deletion curve, (N,) float64 in [0, 1]; small is good.
+
+    Args:
+        classifier: The network.
+        prepared: N images, ready for the perturbation that deletes.
+        targets: (N,) class indices.
+        places: (N, 1, H, W) int64, the order of the pixels, see :func:`ranks`.
+    """
+    return _area_under(classifier, prepared, targets, places, insert=False)
+
+
+def insertion_auc(classifier: Classifier, images: Tensor, targets: Tensor, places: Tensor) -> Tensor:
+    """Area under the insertion curve, (N,) float64 in [0, 1]; large is good.
+
+    Args:
+        classifier: The network.
+        images: (N, 3, H, W) in [0, 1].
+        targets: (N,) class indices.
+        places: (N, 1, H, W) int64, the order of the pixels, see :func:`ranks`.
+    """
+    return _area_under(classifier, INSERTED_ONTO.prepare(images), targets, places, insert=True)
+
+
+def shares(steps: int = STEPS) -> list[float]:
+    """The shares of pixels at which a curve is taken, from 0 to 1, denser at the start."""
+    return [(i / steps) ** 2 for i in range(steps + 1)]
+
+
+def _area_under(classifier: Classifier, prepared: Prepared, targets: Tensor, places: Tensor, *, insert: bool) -> Tensor:
+    pixels = places[0].numel()
+    points = [round(share * pixels) for share in shares()]
+    curve = []
+    with torch.inference_mode():
+        for point in points:
+            taken = places < point
+            masks = (~taken if insert else taken).to(prepared.levels[0])
+            curve.append(classifier.log_probabilities(prepared(masks), targets).double().exp().cpu())
+    return torch.trapezoid(torch.stack(curve), torch.tensor(points, dtype=torch.float64) / pixels, dim=0)

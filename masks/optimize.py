@@ -1,12 +1,14 @@
 """Masks of a whole batch at once (paper section 3.1).
 
 Starting from a disc, the smooth stage finds roughly where the class is; from its mask the crisp stage finds a binary
-one. Each image has its own loss and its own multiplier, and the losses are summed: images do not influence each
-other, a batch gives what its images give one at a time.
+one. Each image has its own loss, and the losses are summed: images do not influence each other, a batch gives what
+its images give one at a time. An image that stops early is computed no further.
 
-A mask of a coarser resolution than the frame is theta on a small grid; the mask is
+A mask of a coarser resolution than the frame is theta on a small grid; the field is
 
-    m = A theta A^T,    A = Gaussian x bilinear upsampling   (separable, one small matrix a side)
+    f = A theta A^T,    A = Gaussian x bilinear upsampling   (separable, one small matrix a side)
+
+and the mask is f itself, clamped, or f cut at the quantile that leaves a given area (:func:`cut`).
 """
 
 from __future__ import annotations
@@ -18,21 +20,19 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from masks.binarize import BinaryOptions, binarize
 from masks.classifier import Classifier
+from masks.fuse import fused
 from masks.objective import area, greyness, log_odds, total_variation
-from masks.perturb import blend, gaussian_kernel, parse_perturbation
+from masks.perturb import gaussian_kernel, parse_perturbation
 from masks.schedule import Schedule, Stage
 
 DESIGN_SIDE = 224
 """Lengths in a stage's options are pixels of a frame of this side; other frames scale them."""
 
-_START_AREA = 0.3
-_SETTLE = 20  # passes before the area of a constrained stage moves
-_AREA_STEP = 0.02
+_CLEAN_FROM = 10  # pass from which a cut mask is cleaned: before, the field has no settled outline
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,12 @@ class MaskBatch:
     Attributes:
         smooth: Mask of the first stage, float32 (N, 1, H, W) in [0, 1].
         crisp: Mask of the last stage, likewise.
-        history: Loss of each pass, float32 (N, passes).
+        history: Loss of each pass of each image, N tensors float32 (passes,).
     """
 
     smooth: Tensor
     crisp: Tensor
-    history: Tensor
+    history: list[Tensor]
 
 
 def optimize(
@@ -67,14 +67,16 @@ def optimize(
         images: (N, 3, H, W) in [0, 1] on the classifier's device, in the frame.
         targets: (N,) int64, the class to be lost, an image each.
         schedule: The stages.
-        cleaning: How the binary mask will be cleaned; a stage with a drop takes it into account.
-        seed: Of the jitter.
-        progress: Called with (passes done, passes in all).
+        cleaning: How the binary mask will be cleaned; a mask of given area is cleaned likewise in each pass.
+        seed: Of the jitter and the wobble.
+        progress: Called with (passes done, passes at most).
     """
-    order = (schedule.smooth, schedule.core, schedule.crisp)
+    order = (schedule.smooth, schedule.crisp)
     total = sum(stage.iterations for stage in order)
-    masks, histories, done = disc(images), [], 0
-    stages = []
+    masks, done = disc(images), 0
+    stages: list[Tensor] = []
+    history = [torch.zeros(0) for _ in images]
+    fast = fused(classifier)
     for number, stage in enumerate(order):
         generator = torch.Generator().manual_seed(seed * len(order) + number)
 
@@ -82,13 +84,11 @@ def optimize(
             if progress is not None:
                 progress(before + passes, total)
 
-        masks, history = run_stage(
-            classifier, images, targets, masks, stage, cleaning or BinaryOptions(), generator, tick
-        )
+        masks, losses = run_stage(fast, images, targets, masks, stage, cleaning or BinaryOptions(), generator, tick)
         done += stage.iterations
         stages.append(masks)
-        histories.append(history)
-    return MaskBatch(stages[0], stages[-1], torch.cat(histories, dim=1))
+        history = [torch.cat(pair) for pair in zip(history, losses, strict=True)]
+    return MaskBatch(stages[0], stages[-1], history)
 
 
 def run_stage(
@@ -100,135 +100,128 @@ def run_stage(
     cleaning: BinaryOptions,
     generator: torch.Generator,
     tick: Callable[[int], None],
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, list[Tensor]]:
     """Optimises masks (N, 1, H, W) from ``start`` by one stage.
 
     Returns:
-        The masks (N, 1, H, W) in [0, 1], without gradient, and the loss of each pass (N, iterations). Without
-        iterations the start comes back.
+        The masks (N, 1, H, W) in [0, 1], without gradient, and the loss of each pass of each image, N tensors
+        (passes,). Without iterations the start comes back.
     """
     if stage.iterations == 0:
-        return start, torch.zeros(len(images), 0)
-    size, scale = (images.shape[2], images.shape[3]), min(images.shape[2:]) / DESIGN_SIDE
-    basis = Basis(size, stage, scale, images)
-    backgrounds = [parse_perturbation(name).background(images) for name in stage.perturbations]
-    if stage.margin:
-        start = grown(start, stage.margin * scale, cleaning)
-    theta = basis.project(start).requires_grad_()
-    optimizer = torch.optim.Adam([theta], lr=stage.rate)
-    control: Cut | None = None
-    if stage.area == "least":
-        log_p0 = _log_p(classifier, images, targets)
-        log_p_whole = torch.stack([_log_p(classifier, whole, targets) for whole in backgrounds], dim=1)
-        control = LeastArea(stage, log_p0, log_p_whole, cleaning)
-    elif stage.area == "start":
-        control = Cut(stage, area(start), cleaning)
+        return start, [torch.zeros(0) for _ in images]
+    scale = min(images.shape[2:]) / DESIGN_SIDE
     jitter = round(stage.jitter * scale)
-    history = torch.zeros(len(images), stage.iterations)
+    basis = Basis((images.shape[2], images.shape[3]), stage, scale, images)
+    prepared = [parse_perturbation(name).prepare(images) for name in stage.perturbations]
+    goals = _log_p(classifier, images, targets) + math.log1p(-stage.drop)
+    gaps = images.new_full((len(images), len(prepared)), math.inf)
+    losses = images.new_full((len(images), stage.iterations), math.nan)
+    found = torch.zeros_like(images[:, :1])
+    active = _Active(basis.project(start), stage)
     for step in range(stage.iterations):
-        turn = step % len(backgrounds)
-        fields = basis.fields(theta)
-        masks = fields if control is None else control.masks(fields, step)
-        perturbed = _shifted(blend(images, backgrounds[turn], masks), jitter, generator)
-        log_p = classifier.log_probabilities(perturbed, targets)
-        loss = log_p.exp() + stage.l1 * area(masks) if control is None else log_odds(log_p)
+        turn, rows = step % len(prepared), active.rows
+        share = stage.area * (1 + stage.wobble * (2 * torch.rand(1, generator=generator).item() - 1))
+        fields = basis.fields(active.theta)
+        masks = cut(fields, share, stage, step, cleaning) if stage.area else fields
+        perturbed = _shifted(prepared[turn][rows](masks), jitter, generator)
+        log_p = classifier.log_probabilities(perturbed, targets[rows])
+        loss = log_odds(log_p) if stage.area else log_p.exp() + stage.l1 * area(masks)
         # regularisers of neighbours act on the grid, as in the reference program
         if stage.tv:
-            loss = loss + stage.tv * total_variation(theta, stage.beta)
+            loss = loss + stage.tv * total_variation(active.theta, stage.beta)
         if stage.sparsity:
-            loss = loss + stage.sparsity * greyness(theta)
-        (theta.grad,) = torch.autograd.grad(loss.sum(), theta)
-        optimizer.step()
-        if control is None:
-            with torch.no_grad():
-                theta.clamp_(0, 1)
-        else:
-            control.update(loss.detach(), turn, step)
-        history[:, step] = loss.detach()
+            loss = loss + stage.sparsity * greyness(active.theta)
+        losses[rows, step] = loss.detach()
+        (gradient,) = torch.autograd.grad(loss.sum(), active.theta)
+        if stage.drop:
+            gaps[rows, turn] = log_p.detach() - goals[rows]
+            lost = gaps[rows].amax(dim=1) <= 0
+            if step >= stage.ramp and lost.any():
+                found[rows[lost]] = _final(fields.detach()[lost], stage, cleaning)
+                active.keep(~lost)
+                gradient = gradient[~lost]
+                if not len(active.rows):
+                    break
+        active.step(gradient)
         tick(step + 1)
-    fields = basis.fields(theta).detach()
-    return (fields if control is None else control.masks(fields, stage.iterations)), history
+    tick(stage.iterations)
+    if len(active.rows):
+        found[active.rows] = _final(basis.fields(active.theta).detach(), stage, cleaning)
+    return found, [row[~row.isnan()].cpu() for row in losses]
 
 
-class Cut:
-    """Masks of a given area.
+class _Active:
+    """The parameters of the images that have not stopped, and Adam's state of each.
 
-    The smooth field f is cut at the quantile that leaves the area a, ever more sharply,
+    Args:
+        theta: The grids to start from, (N, 1, h, w).
+        stage: Rate and momentum are used; a mask that is not cut stays in [0, 1].
+    """
+
+    def __init__(self, theta: Tensor, stage: Stage) -> None:
+        self.rows = torch.arange(len(theta), device=theta.device)
+        self.theta = theta.requires_grad_()
+        self._clamp = not stage.area
+        self._optimizer = torch.optim.Adam([self.theta], lr=stage.rate, betas=(stage.momentum, 0.999))
+
+    def step(self, gradient: Tensor) -> None:
+        """Moves the grids by one step of Adam."""
+        self.theta.grad = gradient
+        self._optimizer.step()
+        if self._clamp:
+            with torch.no_grad():
+                self.theta.clamp_(0, 1)
+
+    def keep(self, chosen: Tensor) -> None:
+        """Lets go of all images but the chosen, bool (N,)."""
+        state = self._optimizer.state.pop(self.theta, {})
+        self.rows = self.rows[chosen]
+        self.theta = self.theta.detach()[chosen].requires_grad_()
+        self._optimizer.param_groups[0]["params"] = [self.theta]
+        self._optimizer.state[self.theta] = {
+            name: value[chosen] if value.ndim else value for name, value in state.items()
+        }
+
+
+def cut(fields: Tensor, share: float, stage: Stage, step: int, cleaning: BinaryOptions) -> Tensor:
+    """Masks (N, 1, H, W) of a given area.
+
+    A smooth field f is cut at the quantile that leaves the area a, ever more sharply,
 
         m = sigmoid( k (f - q) / std(f) ),    q = the (1 - a)-quantile of f
 
-    so that only the order of the field's values matters and no mask can collapse. Then it is cleaned as the binary mask
-    will be, so that nothing is hidden in specks.
+    so that only the order of the field's values matters and no mask can collapse. Then it is cleaned as the binary
+    mask will be, so that nothing is hidden in specks.
 
     Args:
-        stage: A stage whose area is not weighed.
-        areas: Share of the frame, (N,).
+        fields: (N, 1, H, W).
+        share: The area a, as a share of the frame.
+        stage: Its sharpness k.
+        step: The pass.
         cleaning: How the binary mask will be cleaned.
     """
-
-    def __init__(self, stage: Stage, areas: Tensor, cleaning: BinaryOptions) -> None:
-        self.stage = stage
-        self.cleaning = cleaning
-        self.areas = areas.clamp(max=stage.max_area)
-
-    def masks(self, fields: Tensor, step: int) -> Tensor:
-        """Masks (N, 1, H, W) of fields (N, 1, H, W) at a pass."""
-        low, high = self.stage.sharpness
-        sharpness = low * (high / low) ** (step / max(self.stage.iterations, 1))
-        # the field is smooth: a quarter of its rows and columns tells its quantiles
-        values = fields.detach()[:, 0, ::4, ::4].flatten(1).sort(dim=1, descending=True).values
-        place = (self.areas * values.shape[1]).long().clamp(0, values.shape[1] - 1)
-        cut = values.gather(1, place[:, None])[:, :, None, None]
-        spread = values.std(dim=1)[:, None, None, None].clamp_min(1e-6)
-        masks = torch.sigmoid(sharpness * (fields - cut) / spread)
-        if step < _SETTLE:
-            return masks
-        clean = cleaned(masks, self.cleaning)
-        return torch.where(clean == (masks.detach() > 0.5), masks, clean.to(masks.dtype))
-
-    def update(self, found: Tensor, turn: int, step: int) -> None:
-        """Takes note of log odds (N,) found under a perturbation; a given area stays."""
+    low, high = stage.sharpness
+    sharpness = low * (high / low) ** min(1.0, step / max(stage.ramp, 1))
+    # the field is smooth: a quarter of its rows and columns tells its quantiles
+    values = fields.detach()[:, 0, ::4, ::4].flatten(1).sort(dim=1, descending=True).values
+    edge = values[:, min(int(share * values.shape[1]), values.shape[1] - 1)][:, None, None, None]
+    spread = values.std(dim=1)[:, None, None, None].clamp_min(1e-6)
+    masks = torch.sigmoid(sharpness * (fields - edge) / spread)
+    if step < _CLEAN_FROM:
+        return masks
+    clean = cleaned(masks, cleaning)
+    return torch.where(clean == (masks.detach() > 0.5), masks, clean.to(masks.dtype))
 
 
-class LeastArea(Cut):
-    """Masks of the area that an image needs.
-
-    It shrinks while the class is lost under every perturbation as it was seen last, and grows while it is not. The
-    class counts as lost at the drop that is asked for, or where there is no more of it than in the wholly perturbed
-    image: a network may still see it there.
-
-    Args:
-        stage: A stage of least area.
-        log_p0: Log probability of the class in the images, (N,).
-        log_p_whole: The same in the images wholly perturbed, (N, perturbations).
-        cleaning: How the binary mask will be cleaned.
-    """
-
-    def __init__(self, stage: Stage, log_p0: Tensor, log_p_whole: Tensor, cleaning: BinaryOptions) -> None:
-        super().__init__(stage, torch.full_like(log_p0, _START_AREA), cleaning)
-        goal = log_p0 + math.log1p(-stage.drop)
-        self.goals = log_odds(torch.maximum(goal[:, None], log_p_whole))
-        self._gaps = torch.full_like(log_p_whole, math.inf)
-
-    def update(self, found: Tensor, turn: int, step: int) -> None:
-        """Takes note of log odds (N,) found under a perturbation, and moves the areas."""
-        self._gaps[:, turn] = found - self.goals[:, turn]
-        if step >= _SETTLE:
-            lost = self._gaps.amax(dim=1) <= 0
-            self.areas = (self.areas * torch.where(lost, 1 - _AREA_STEP, 1 + _AREA_STEP)).clamp(max=self.stage.max_area)
+def _final(fields: Tensor, stage: Stage, cleaning: BinaryOptions) -> Tensor:
+    """The masks (N, 1, H, W) that fields (N, 1, H, W) become when a stage ends."""
+    return cut(fields, stage.area, stage, max(stage.ramp, _CLEAN_FROM), cleaning) if stage.area else fields
 
 
 def cleaned(masks: Tensor, cleaning: BinaryOptions) -> Tensor:
     """The binary masks bool (N, 1, H, W) that float masks become."""
     raw = masks.detach()[:, 0].float().cpu().numpy()
     return torch.from_numpy(np.stack([binarize(mask, cleaning) for mask in raw])).to(masks.device)[:, None]
-
-
-def grown(masks: Tensor, margin: float, cleaning: BinaryOptions) -> Tensor:
-    """Masks (N, 1, H, W), cut and cleaned, with all that is within a margin in pixels."""
-    binary = cleaned(masks, cleaning)[:, 0].cpu().numpy()
-    near = [distance_transform_edt(~mask) <= margin if mask.any() else mask for mask in binary]
-    return torch.from_numpy(np.stack(near)).to(masks)[:, None]
 
 
 class Basis:

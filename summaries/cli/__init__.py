@@ -27,6 +27,8 @@ COMMANDS = {
     "gallery": "the gallery of a run again",
     "status": "what a run has done, has left and has skipped",
     "name": "names a summary",
+    "evaluate masks": "the paper's table 2 over runs, and what it leaves out, beside other methods",
+    "evaluate matching": "proposal flow on its benchmark, PF-WILLOW: share of keypoints moved to the right place",
     "evaluate summaries": "purity and recall of a run's summaries against truth, beside random clusters",
 }
 

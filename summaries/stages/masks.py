@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image
+from torch import Tensor
 
 from masks.binarize import binarize
 from masks.classifier import Classifier
@@ -19,6 +21,7 @@ from masks.optimize import optimize
 from masks.perturb import Blur
 from summaries.progress import Tick
 from summaries.settings import Settings
+from summaries.stages.frames import Frames, read_ahead
 from summaries.store import (
     ImageRow,
     MaskRow,
@@ -36,6 +39,53 @@ REPORTED = Blur(10)
 """The perturbation of the drops in masks.csv, whatever the masks were optimised for."""
 
 
+@dataclass(frozen=True)
+class FoundMasks:
+    """The masks of a batch of N images.
+
+    Attributes:
+        smooth: float16 (N, H, W) in [0, 1].
+        crisp: Likewise.
+        binary: bool (N, H, W).
+        history: Loss of each pass of each image, N arrays float32 (passes,).
+    """
+
+    smooth: npt.NDArray[np.float16]
+    crisp: npt.NDArray[np.float16]
+    binary: npt.NDArray[np.bool_]
+    history: list[npt.NDArray[np.float32]]
+
+
+def find_masks(
+    classifier: Classifier,
+    images: Tensor,
+    targets: Tensor,
+    settings: Settings,
+    *,
+    seed: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> FoundMasks:
+    """Optimises the masks of a batch and cleans them.
+
+    Args:
+        classifier: The network, entered.
+        images: (N, 3, H, W) in [0, 1].
+        targets: (N,) class indices.
+        settings: Options of the masks.
+        seed: Of random choices.
+        progress: Called with (passes done, passes in all).
+    """
+    found = optimize(
+        classifier, images, targets, settings.masks, cleaning=settings.binary, seed=seed, progress=progress
+    )
+    smooth, crisp = (masks[:, 0].cpu().numpy().astype(np.float16) for masks in (found.smooth, found.crisp))
+    return FoundMasks(smooth, crisp, _binary(crisp, settings), [losses.numpy() for losses in found.history])
+
+
+def _binary(crisp: npt.NDArray[np.float16], settings: Settings) -> npt.NDArray[np.bool_]:
+    return np.stack([binarize(mask.astype(np.float32), settings.binary) for mask in crisp])
+
+
 def run_masks(
     path: Path,
     classifier: Classifier,
@@ -47,20 +97,27 @@ def run_masks(
     key: str,
     tick: Tick,
 ) -> dict[str, int]:
-    """Optimises the masks batch by batch; batches that are there from before, under the same key, are kept."""
+    """Optimises the masks batch by batch; batches that are there from before, under the same key, are kept.
+
+    Returns:
+        How many images and batches there are, how many batches were kept, and how many binary masks have collapsed:
+        are empty or take the whole frame.
+    """
     run = Run(path)
     rows = [row for row in run.images if row.status == "ok"]
     size = settings.masks.batch
     batches = [rows[start : start + size] for start in range(0, len(rows), size)]
     table: list[MaskRow] = []
-    reused = 0
     records = _records(path / "work" / "masks")
-    for number, batch in enumerate(batches):
-        batch_key = digest([key, [(row.id, row.sha256, targets[row.id]) for row in batch]])
-        record = path / "work" / "masks" / f"{batch_key}.csv"
-        if _batch_is_there(path, record, batch):
+    places = [
+        path / "work" / "masks" / f"{digest([key, [(row.id, row.sha256, targets[row.id]) for row in batch]])}.csv"
+        for batch in batches
+    ]
+    there = [_batch_is_there(path, record, batch) for record, batch in zip(places, batches, strict=True)]
+    frames = read_ahead(run, [batch for batch, kept in zip(batches, there, strict=True) if not kept])
+    for number, (batch, record, kept) in enumerate(zip(batches, places, there, strict=True)):
+        if kept:
             table += read_csv(record, MaskRow)
-            reused += 1
         else:
 
             def moved(passes: int, total: int, before: int = number) -> None:
@@ -70,13 +127,14 @@ def run_masks(
             for other in [other for other, ids in records.items() if ids & images]:
                 other.unlink()  # it speaks of masks that are overwritten now
                 del records[other]
-            found = _mask_batch(run, classifier, settings, batch, targets, seed, external, moved)
+            found = _mask_batch(run, classifier, settings, batch, next(frames), targets, seed, external, moved)
             write_csv(record, MaskRow, found)
             table += found
         tick(min((number + 1) * size, len(rows)), len(rows))
     write_csv(path / "masks.csv", MaskRow, table)
     remove_others(path / "masks", {f"{row.id}{suffix}" for row in rows for suffix in (".npz", ".png")})
-    return {"images": len(rows), "batches": len(batches), "batches kept": reused}
+    collapsed = sum(row.area_binary in (0, 1) for row in table)
+    return {"images": len(rows), "batches": len(batches), "batches kept": sum(there), "collapsed": collapsed}
 
 
 def _records(folder: Path) -> dict[Path, set[str]]:
@@ -94,6 +152,7 @@ def _mask_batch(
     classifier: Classifier,
     settings: Settings,
     batch: Sequence[ImageRow],
+    frames: Frames,
     targets: dict[str, int],
     seed: int,
     external: Path | None,
@@ -101,18 +160,14 @@ def _mask_batch(
 ) -> list[MaskRow]:
     """Masks of one batch: writes them and gives their rows."""
     start = time.monotonic()
-    images = classifier.to_tensor([run.frame(row.id) for row in batch])
+    images = classifier.to_tensor(frames)
     wanted = torch.tensor([targets[row.id] for row in batch], device=classifier.device)
     if external is None:
-        found = optimize(
-            classifier, images, wanted, settings.masks, cleaning=settings.binary, seed=seed, progress=moved
-        )
-        smooth, crisp = (masks[:, 0].cpu().numpy().astype(np.float16) for masks in (found.smooth, found.crisp))
-        history = found.history.cpu().numpy()
+        found = find_masks(classifier, images, wanted, settings, seed=seed, progress=moved)
     else:
         crisp = np.stack([read_mask(external, row, classifier) for row in batch]).astype(np.float16)
-        smooth, history = crisp, np.zeros((len(batch), 0), np.float32)
-    binary = np.stack([binarize(mask.astype(np.float32), settings.binary) for mask in crisp])
+        found = FoundMasks(crisp, crisp, _binary(crisp, settings), [np.zeros(0, np.float32) for _ in batch])
+    smooth, crisp, binary, history = found.smooth, found.crisp, found.binary, found.history
 
     p0 = probabilities(classifier, images, wanted)
     p = {}
@@ -134,7 +189,7 @@ def _mask_batch(
                 area_smooth=float(smooth[i].mean(dtype=np.float64)),
                 area_crisp=float(crisp[i].mean(dtype=np.float64)),
                 area_binary=float(binary[i].mean(dtype=np.float64)),
-                iterations=history.shape[1],
+                iterations=len(history[i]),
                 seconds=seconds,
             )
         )

@@ -138,7 +138,7 @@ def build():
 '''
 
 QUICK = [
-    *("--set.masks.smooth.iterations", "4", "--set.masks.core.iterations", "4"),
+    *("--set.masks.smooth.iterations", "4"),
     *("--set.masks.crisp.iterations", "4", "--set.masks.batch", "2"),
     *("--set.proposals.count", "60", "--set.proposals.max-kept", "12"),
     *("--set.affinity.preference", "0", "--set.prune.cluster-share", "0", "--set.prune.min-members", "3"),

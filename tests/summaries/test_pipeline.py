@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 import summaries
+from clustering.proposals import ProposalOptions
 from masks.errors import UserError
 from masks.models import load_classifier
 from summaries.cli import main
@@ -27,7 +28,7 @@ COLUMNS = {
 QUICK_SETTINGS = override(
     Settings(),
     {
-        "masks": {"smooth": {"iterations": 4}, "core": {"iterations": 4}, "crisp": {"iterations": 4}, "batch": 2},
+        "masks": {"smooth": {"iterations": 4}, "crisp": {"iterations": 4}, "batch": 2},
         "proposals": {"count": 60, "max_kept": 12},
         "affinity": {"preference": 0.0},
         "prune": {"cluster_share": 0.0, "min_members": 3},
@@ -176,7 +177,7 @@ def test_masks_are_the_arrays_and_pictures_of_the_contract(done):
                 assert arrays[name].dtype == np.float16
                 assert arrays[name].shape == (96, 96)
                 assert 0 <= arrays[name].min() <= arrays[name].max() <= 1
-            assert len(arrays["history"]) == found.masks[image].iterations == 12
+            assert len(arrays["history"]) == found.masks[image].iterations == 8
         picture = Image.open(done / "masks" / f"{image}.png")
         assert picture.mode == "L"
         assert set(np.unique(picture).tolist()) <= {0, 255}
@@ -316,9 +317,11 @@ def test_the_whole_chain_on_masks_made_elsewhere(folder, elsewhere, stages_done,
     assert did == set(STAGES)
     boxes = np.array([part.box for part in Run(tmp_path / "run").parts])
     assert len(boxes)
-    inside = np.minimum(boxes[:, 2:], (70, 60)) - np.maximum(boxes[:, :2], (30, 20))
+    margin = ProposalOptions().margin * 96 / 224
+    low, high = (30 - margin, 20 - margin), (70 + margin, 60 + margin)
+    inside = np.minimum(boxes[:, 2:], high) - np.maximum(boxes[:, :2], low)
     share = inside.clip(0).prod(1) / (boxes[:, 2:] - boxes[:, :2]).prod(1)
-    assert share.min() >= 0.75  # a part lies on the mask
+    assert share.min() >= 0.74  # a part lies on the mask or near it; whole pixels
 
 
 def test_what_is_wrong_with_masks_made_elsewhere_is_said(folder, classifier, elsewhere, stages_done, tmp_path):
@@ -389,7 +392,7 @@ def test_a_growing_limit_keeps_the_batches_that_are_there(folder, classifier, do
     for limit, batches, kept in ((2, 1, 0), (4, 2, 1), (3, 2, 1), (5, 3, 1)):
         job = Job(folder.photographs, tmp_path, limit=limit, settings=QUICK_SETTINGS)
         counts = run(job, classifier, until="masks").info["stages"]["masks"]["counts"]
-        assert counts == {"images": limit, "batches": batches, "batches kept": kept}
+        assert counts == {"images": limit, "batches": batches, "batches kept": kept, "collapsed": 0}
     for path in (done / "masks").iterdir():
         assert (tmp_path / "masks" / path.name).read_bytes() == path.read_bytes()
 
@@ -397,7 +400,7 @@ def test_a_growing_limit_keeps_the_batches_that_are_there(folder, classifier, do
 def test_going_back_to_other_options_gives_their_masks(make_folder, classifier, tmp_path):
     folder = make_folder(3)
     one = QUICK_SETTINGS
-    other = override(one, {"masks": {"crisp": {"iterations": 2}, "core": {"iterations": 9}}})
+    other = override(one, {"masks": {"crisp": {"iterations": 2}, "smooth": {"iterations": 9}}})
     found = []
     for settings in (one, other, one):
         job = Job(folder.photographs, tmp_path, settings=settings)

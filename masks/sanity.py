@@ -1,0 +1,71 @@
+"""Whether masks depend on what the network has learnt (Adebayo et al., NeurIPS 2018).
+
+Masks of the same network with random weights must differ from those of the trained one: if they do not, they show
+edges of the image and not what the network relies on.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from masks.classifier import Classifier
+
+
+def randomised(classifier: Classifier, images: Tensor, seed: int) -> Classifier:
+    """The same network with random weights; the classifier that is given stays as it is.
+
+    Modules draw their weights as when they are made. Parameters of modules that cannot are drawn from a normal
+    distribution of the same mean square. Batch normalisation takes its statistics from the images: with those that it
+    is made with, the signal of a deep network dies on its way.
+
+    Args:
+        classifier: The network.
+        images: (N, 3, H, W) in [0, 1], on the classifier's device.
+        seed: Of the weights.
+    """
+    network = copy.deepcopy(classifier.network).cpu()  # so that every device gets the same weights
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(seed)
+        for module in network.modules():
+            _draw(module)
+    other = Classifier(
+        network,
+        frame=classifier.frame,
+        normalisation=classifier.normalisation,
+        labels=classifier.labels,
+        spec=classifier.spec,
+        device=classifier.device,
+    )
+    with other, torch.no_grad():
+        norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
+        momenta = [norm.momentum for norm in norms]
+        for norm in norms:
+            norm.train()
+            norm.momentum = 1.0
+        other.logits(torch.cat([images, images.flip(3)]))  # one image alone has no variance where maps are one pixel
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.eval()
+            norm.momentum = momentum
+    return other
+
+
+def _draw(module: nn.Module) -> None:
+    """New weights for the parameters that are a module's own."""
+    reset = getattr(module, "reset_parameters", None)
+    if callable(reset):
+        reset()
+        return
+    for parameter in module.parameters(recurse=False):
+        parameter.normal_(0, float(parameter.square().mean().sqrt()))
+
+
+def iou(one: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_]) -> float:
+    """Intersection over union of two masks (H, W); 1 for two empty ones."""
+    union = int((one | other).sum())
+    return float((one & other).sum() / union) if union else 1.0

@@ -1,0 +1,65 @@
+"""``visual-summaries evaluate masks``: whether masks do what they say, beside other methods."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import tyro
+
+from masks.errors import UserError
+from summaries.cli import parse
+from summaries.cli.again import recorded_classifier, recorded_settings
+from summaries.mask_evaluation import MethodRow, check_alike, evaluate
+from summaries.mask_figures import examples, figure
+from summaries.mask_sanity import sanity_check
+from summaries.mask_tables import tables
+from summaries.progress import progress
+from summaries.store import Run, find_runs, write_bytes, write_csv, write_json, write_png
+
+EXAMPLE = "visual-summaries evaluate masks runs/church runs/gas-pump --out runs/masks"
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Runs the command."""
+    parse(evaluate_masks, arguments, "evaluate masks", EXAMPLE)
+
+
+def evaluate_masks(
+    runs: tyro.conf.Positional[tuple[Path, ...]],
+    out: Path,
+    seed: int = 0,
+    baselines: bool = True,
+    sanity: bool = True,
+    device: str = "auto",
+) -> None:
+    """Writes masks.json, masks.csv, table.md, masks.png and examples.png, and prints the tables.
+
+    Args:
+        runs: Run folders, or folders of run folders: of one network, with the same options of masks.
+        out: Folder for what is found.
+        seed: Of random masks and random weights.
+        baselines: Compare with Grad-CAM, RISE, extremal perturbations, random masks and discs of the same area.
+        sanity: Make the masks again on the network with random weights.
+        device: auto, cpu or cuda.
+    """
+    if not runs:
+        raise UserError("no RUN is given: give one run folder or more")
+    found = [Run(path) for given in runs for path in find_runs(given) or [given]]
+    check_alike(found)
+    classifier = recorded_classifier(found[0].path, device)
+    with classifier:
+        with progress("masks", "images") as tick:
+            evaluation = evaluate(found, classifier, seed=seed, baselines=baselines, tick=tick)
+        if sanity and found[0].info["config"]["masks"] is None:
+            settings = recorded_settings(found[0].path)
+            with progress("random weights", "images") as tick:
+                evaluation.sanity = sanity_check(found, classifier, settings, seed=seed, tick=tick)
+    about = {"model": found[0].info["model"]["spec"], "runs": [run.path.name for run in found], "seed": seed}
+    text = "\n".join(tables(evaluation))
+    write_csv(out / "masks.csv", MethodRow, evaluation.rows)
+    write_bytes(out / "table.md", f"{text}\n".encode())
+    write_png(out / "masks.png", figure(evaluation))
+    write_png(out / "examples.png", examples(found))
+    write_json(out / "masks.json", about | evaluation.to_json())
+    print(text)

@@ -1,0 +1,90 @@
+"""``visual-summaries evaluate matching``: proposal flow on its own benchmark."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from clustering.deep import DeepEncoder
+from masks.errors import UserError
+from masks.models import choose_device, load_classifier
+from summaries.cli import parse
+from summaries.matching_evaluation import Row, evaluate, find_boxes, look, table
+from summaries.matching_figure import figure
+from summaries.pf_willow import read_benchmark
+from summaries.progress import progress, say
+from summaries.store import write_csv, write_json, write_png
+
+EXAMPLE = "visual-summaries evaluate matching PF-WILLOW --model lite0 --out runs/matching"
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Runs the command."""
+    parse(evaluate_matching, arguments, "evaluate matching", EXAMPLE)
+
+
+def evaluate_matching(
+    folder: tyro.conf.Positional[Path],
+    out: Path,
+    model: str = "lite0",
+    weights: str | None = None,
+    proposals: int = 500,
+    seed: int = 0,
+    jobs: int = -1,
+    device: str = "auto",
+) -> None:
+    """Writes matching.json, matching.csv and matching.png, and prints the table.
+
+    Args:
+        folder: PF-WILLOW: a folder a class, each image with its keypoints beside it (NAME.png, NAME.mat).
+        out: Folder for what is found; proposals are kept in its work/.
+        model: Network of the deep descriptors: lite0, torchvision:NAME, timm:NAME or FILE.py:FUNCTION.
+        weights: State dict of the model, read without running code in it; "none" for random weights.
+        proposals: Boxes an image, at most.
+        seed: Of the proposals' ranks.
+        jobs: Processes that look for proposals; -1 is one a core.
+        device: auto, cpu or cuda, for the network.
+    """
+    if proposals < 1:
+        raise UserError(f"--proposals is {proposals}: give at least 1")
+    classes = read_benchmark(folder)
+    images = [image for of in classes.values() for image in of]
+    say(f"{len(images)} images of {len(classes)} classes, {len({image.content for image in images})} of them distinct")
+    with load_classifier(model, weights=weights, device=choose_device(device)) as classifier:
+        with progress("proposals", "images") as tick:
+            boxes = find_boxes(images, out / "work", count=proposals, seed=seed, jobs=jobs, tick=tick)
+        encoder = DeepEncoder(classifier)
+        with progress("descriptors", "images") as tick:
+            seen = look(images, boxes, encoder, tick)
+    with progress("matching", "pairs") as tick:
+        found = evaluate(classes, seen, proposals=proposals, tick=tick)
+    about = {"model": model, "layers": encoder.names, "seed": seed}
+    write_json(out / "matching.json", about | {"rows": found.to_json()})
+    write_csv(out / "matching.csv", Line, map(_line, found.rows))
+    write_png(out / "matching.png", figure(found))
+    print("\n".join(table(found.rows)))
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of matching.csv: see `summaries.matching_evaluation.Row`."""
+
+    method: str
+    descriptor: str
+    transfer: str
+    proposals: int
+    pairs: int
+    classes: int
+    setting: str | None
+    pck_005: float
+    pck_010: float
+    pck_015: float
+
+
+def _line(row: Row) -> Line:
+    return Line(
+        row.method, row.descriptor, row.transfer, row.proposals, row.pairs, row.classes, row.setting, *row.pck.values()
+    )

@@ -1,0 +1,107 @@
+"""The tables of an evaluation of masks, as lines of Markdown that are readable as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from summaries.mask_evaluation import OURS, Evaluation, MethodRow
+
+TABLE_2 = "blur:10"
+"""The perturbation of the paper's table 2."""
+
+PUBLISHED = {
+    "smooth": ("0.99738", "8.1e-04"),
+    "smooth_thresholded": ("0.97704", "5.8e-03"),
+    "crisp": ("0.99964", "< 1e-05"),
+}
+"""Mean and variance of the drop in the paper's table 2, another network and other images."""
+
+NAMES = {
+    "smooth": "smooth",
+    "smooth_thresholded": "smooth, thresholded",
+    "crisp": "crisp",
+    "binary": "binary",
+    "gradcam": "Grad-CAM",
+    "rise": "RISE",
+    "extremal": "extremal perturbation",
+    "random": "moved elsewhere",
+    "disc": "centred disc",
+}
+"""Methods as people read them."""
+
+
+def tables(evaluation: Evaluation) -> list[str]:
+    """All tables of an evaluation, with what has to be known beside them."""
+    return [
+        f"Drop (p0 - p) / p0 under {TABLE_2}, {evaluation.images} images:",
+        "",
+        *_table_2(evaluation),
+        "",
+        "Mean drop under each perturbation; those with a star were not optimised against:",
+        "",
+        *_drops(evaluation),
+        "",
+        f"Shape, and areas under the curves of deletion (small is good) under {TABLE_2} and insertion (large is good):",
+        "",
+        *_shapes(evaluation),
+        *_remarks(evaluation),
+    ]
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """A Markdown table of rows of cells, the first its head; the first column to the left, others to the right."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+
+    def line(cells: Sequence[str]) -> str:
+        first, *others = zip(cells, widths, strict=True)
+        return f"| {' | '.join([first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)])} |"
+
+    rule = f"|{'|'.join(['-' * (widths[0] + 2), *('-' * (width + 1) + ':' for width in widths[1:])])}|"
+    return [line(rows[0]), rule, *(line(row) for row in rows[1:])]
+
+
+def _of(evaluation: Evaluation, perturbation: str) -> list[MethodRow]:
+    return [row for row in evaluation.rows if row.perturbation == perturbation]
+
+
+def _table_2(evaluation: Evaluation) -> list[str]:
+    rows = [["mask", "mean", "variance", "paper: mean", "variance"]]
+    for row in _of(evaluation, TABLE_2):
+        if row.method in OURS:
+            published = PUBLISHED.get(row.method, ("", ""))
+            rows.append([NAMES[row.method], f"{row.drop_mean:.5f}", f"{row.drop_var:.1e}", *published])
+    return aligned(rows)
+
+
+def _drops(evaluation: Evaluation) -> list[str]:
+    names = evaluation.perturbations
+    rows = [["method", *(name if name in evaluation.optimised else f"{name} *" for name in names)]]
+    for method in dict.fromkeys(row.method for row in evaluation.rows):
+        drops = {row.perturbation: row.drop_mean for row in evaluation.rows if row.method == method}
+        rows.append([NAMES[method], *(f"{drops[name]:.5f}" for name in names)])
+    return aligned(rows)
+
+
+def _shapes(evaluation: Evaluation) -> list[str]:
+    rows = [["method", "area", "regions", "in the five largest", "deletion", "insertion"]]
+    for row in _of(evaluation, TABLE_2):
+        share = "-" if row.top5_share is None else f"{row.top5_share:.3f}"
+        figures = [f"{row.area:.3f}", f"{row.regions:g}", share, f"{row.deletion_auc:.3f}", f"{row.insertion_auc:.3f}"]
+        rows.append([NAMES[row.method], *figures])
+    return aligned(rows)
+
+
+def _remarks(evaluation: Evaluation) -> list[str]:
+    lines = []
+    if evaluation.sanity is not None:
+        found = evaluation.sanity
+        lines.append(
+            f"Random weights: masks made on the network with random weights overlap with these by "
+            f"{found['mean_iou']:.3f} (intersection over union); these with themselves, moved elsewhere, by "
+            f"{found['random_iou']:.3f}."
+        )
+    for method, reason in evaluation.skipped.items():
+        lines.append(f"{NAMES[method]} was left out: {reason}.")
+    names = [f"{one['run']}/{one['image']} ({one['mask']})" for one in evaluation.collapsed]
+    lines.append(f"Collapsed binary masks: {len(names)}{': ' if names else ''}{', '.join(names)}.")
+    return [text for line in lines for text in ("", line)]

@@ -1,0 +1,296 @@
+"""Proposal flow measured on PF-WILLOW: each method with each descriptor and each transfer rule.
+
+Proposals and descriptors are made once for images of the same content, and each pair of contents is matched once,
+whatever classes it occurs in. Nothing is chosen by class.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+from torch import Tensor
+
+from clustering import transfer
+from clustering.deep import DeepEncoder, pool
+from clustering.descriptors import describe
+from clustering.matching import Features, MatchingOptions, match_both
+from clustering.proposals import ProposalOptions, selective_search
+from summaries.pf_willow import ALPHAS, Annotated, Pair, errors, ordered_pairs, pck
+from summaries.progress import Tick
+from summaries.store import digest, read_npz, write_npz
+
+Points = NDArray[np.float64]
+Descriptor = Literal["hog", "deep"]
+
+PROPOSALS = ProposalOptions(min_side=20 / 224)
+"""Boxes on the benchmark: sides from 20 of 224 pixels, as the reference's."""
+
+DENSE_SIDES = (352, 480)
+"""Longer sides of the images, pixels, whose feature maps the dense rule looks at together. 480 alone loses 1 point
+(180 pairs)."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to match boxes.
+
+    Attributes:
+        name: What it is called in tables; ^3 means scores of appearance to the third power, "both" the geometric mean
+            of both directions.
+        descriptor: What the boxes are described by.
+        options: How they are matched.
+        both: Take the geometric mean of both directions.
+        settings: What a transfer rule with this method is known as: "paper" or "default".
+    """
+
+    name: str
+    descriptor: Descriptor
+    options: MatchingOptions
+    both: bool = False
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+METHODS = (
+    Method("nam", "hog", MatchingOptions(method="nam")),
+    Method("lom", "hog", MatchingOptions(method="lom"), settings={"best": "paper"}),
+    Method("lom^3", "hog", MatchingOptions(method="lom", power=3)),
+    Method("phm^2", "hog", MatchingOptions(method="phm", power=2)),
+    Method("phm^2+lom", "hog", MatchingOptions(method="phm+lom", power=2)),
+    Method("phm^2+lom both", "hog", MatchingOptions(method="phm+lom", power=2), both=True),
+    Method("nam", "deep", MatchingOptions(method="nam")),
+    Method("lom", "deep", MatchingOptions(method="lom")),
+    Method("lom^3", "deep", MatchingOptions(method="lom", power=3)),
+    Method("phm^3", "deep", MatchingOptions(method="phm", power=3)),
+    Method("lom^4 both", "deep", MatchingOptions(method="lom", power=4), both=True, settings={"dense": "default"}),
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a method, a descriptor and a transfer rule found.
+
+    Attributes:
+        method: See `METHODS`; "none" where boxes take no part.
+        descriptor: "hog", "deep", or "none".
+        transfer: "best", "mode", "dense", "nearest" (features alone) or "unmoved".
+        proposals: Boxes an image, at most; 0 where boxes take no part.
+        pairs: Ordered pairs.
+        classes: Classes.
+        setting: "paper", "default" or None.
+        pck: By threshold ("0.05", "0.10", "0.15"), fractions, mean over classes.
+        per_class: The same for each class.
+        curve: Share of keypoints within 0, 0.01, ... 0.30 of the object's size, mean over classes.
+    """
+
+    method: str
+    descriptor: str
+    transfer: str
+    proposals: int
+    pairs: int
+    classes: int
+    setting: str | None
+    pck: dict[str, float]
+    per_class: dict[str, dict[str, float]]
+    curve: list[float]
+
+
+CURVE = tuple(round(0.01 * step, 2) for step in range(31))
+"""Thresholds of a row's curve."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """All that was found.
+
+    Attributes:
+        rows: In the order of `METHODS` and of the rules.
+        moved: Per pair, A's keypoints moved by the default setting, (K, 2) xy in pixels of B.
+        pairs: The ordered pairs, in the order of `moved`.
+    """
+
+    rows: list[Row]
+    moved: list[Points]
+    pairs: list[Pair]
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """The rows as plain data."""
+        return [dataclasses.asdict(row) for row in self.rows]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One image as all methods see it.
+
+    Attributes:
+        features: By descriptor, "hog" and "deep".
+        maps: Feature maps that the dense rule looks at.
+        everywhere: The same on the dense rule's grid (see `clustering.transfer.look_everywhere`).
+    """
+
+    features: dict[str, Features]
+    maps: list[Tensor]
+    everywhere: list[NDArray[np.float32]]
+
+
+def find_boxes(
+    images: Sequence[Annotated], cache: Path, *, count: int, seed: int, jobs: int, tick: Tick
+) -> dict[str, NDArray[np.float32]]:
+    """The first proposals of each distinct image, by its content.
+
+    Args:
+        images: Images; those of the same content are looked at once.
+        cache: Folder where proposals are kept, by content and options.
+        count: Boxes an image, at most.
+        seed: Of their ranks.
+        jobs: Processes; -1 for one a core.
+        tick: Told the number of images done and of all that are not in the cache.
+    """
+    distinct = {image.content: image.pixels for image in images}
+    key = digest([dataclasses.asdict(PROPOSALS), seed])
+    files = {content: cache / f"{content}-{key}.npz" for content in distinct}
+    missing = [content for content, file in files.items() if not file.exists()]
+    results = Parallel(n_jobs=jobs, return_as="generator")(
+        delayed(selective_search)(distinct[content], PROPOSALS, seed) for content in missing
+    )
+    for done, (content, boxes) in enumerate(zip(missing, results, strict=True)):
+        write_npz(files[content], boxes=boxes)
+        tick(done + 1, len(missing))
+    return {content: read_npz(file)["boxes"][:count] for content, file in files.items()}
+
+
+def look(
+    images: Sequence[Annotated], boxes: Mapping[str, NDArray[np.float32]], encoder: DeepEncoder, tick: Tick
+) -> dict[str, Seen]:
+    """Describes each distinct image.
+
+    Args:
+        images: Images; those of the same content are looked at once.
+        boxes: Proposals by content (see `find_boxes`).
+        encoder: Of the deep descriptors.
+        tick: Told the number of distinct images described, and of all.
+    """
+    pixels = {image.content: image.pixels for image in images}
+    seen = {}
+    with threadpool_limits(limits=1):  # sums must not depend on how many threads there are
+        for done, (content, picture) in enumerate(pixels.items()):
+            seen[content] = _look(picture, boxes[content], encoder)
+            tick(done + 1, len(pixels))
+    return seen
+
+
+def evaluate(
+    classes: Mapping[str, Sequence[Annotated]], seen: Mapping[str, Seen], *, proposals: int, tick: Tick
+) -> Found:
+    """Moves all keypoints by all methods and rules.
+
+    Args:
+        classes: See `summaries.pf_willow.read_benchmark`.
+        seen: The images by content (see `look`).
+        proposals: What the boxes were limited to.
+        tick: Told the number of ordered pairs matched, and of all.
+    """
+    pairs = ordered_pairs(classes)
+    failures: dict[tuple[str, str, str], dict[str, list[Points]]] = {}
+    settings: dict[tuple[str, str, str], str] = {}
+    default: dict[int, Points] = {}
+    done = 0
+    with threadpool_limits(limits=1):
+        for group in _by_content(pairs):
+            for index, key, setting, moved in _move(group, pairs, seen):
+                pair = pairs[index]
+                failures.setdefault(key, {}).setdefault(pair.of, []).append(errors(moved, pair.b.keypoints))
+                if setting:
+                    settings[key] = setting
+                if setting == "default":
+                    default[index] = moved
+            done += len(group)
+            tick(done, len(pairs))
+    rows = [
+        _row(key, found, proposals if key[0] != "none" else 0, settings.get(key)) for key, found in failures.items()
+    ]
+    return Found(rows, [default[index] for index in range(len(pairs))], pairs)
+
+
+def _look(picture: NDArray[np.uint8], boxes: NDArray[np.float32], encoder: DeepEncoder) -> Seen:
+    frame = (picture.shape[0], picture.shape[1])
+    maps = {side: encoder.maps(picture, side) for side in {*DENSE_SIDES, encoder.options.side}}
+    deep = pool(maps[encoder.options.side], boxes, frame, encoder.options.grid)
+    features = {"hog": Features(describe(picture, boxes), boxes, frame), "deep": Features(deep, boxes, frame)}
+    looked_at = [one for side in DENSE_SIDES for one in maps[side]]
+    return Seen(features, looked_at, transfer.look_everywhere(looked_at, frame))
+
+
+def _by_content(pairs: Sequence[Pair]) -> list[list[int]]:
+    """Indices of pairs of the same two contents, in either order, together."""
+    groups: dict[frozenset[str], list[int]] = {}
+    for index, pair in enumerate(pairs):
+        groups.setdefault(frozenset((pair.a.content, pair.b.content)), []).append(index)
+    return list(groups.values())
+
+
+def _move(
+    group: Sequence[int], pairs: Sequence[Pair], seen: Mapping[str, Seen]
+) -> Iterator[tuple[int, tuple[str, str, str], str | None, Points]]:
+    """Keypoints of pairs of the same two contents by all methods: pair, what moved them, setting, places."""
+    first = pairs[group[0]]
+    cosines = {}
+    for index in group:
+        points, a, b = pairs[index].a.keypoints, seen[pairs[index].a.content], seen[pairs[index].b.content]
+        of_a, of_b = a.features["deep"], b.features["deep"]
+        cosines[index] = transfer.mean_cosines(a.maps, points, of_a.frame, b.everywhere)
+        yield index, ("none", "none", "unmoved"), None, transfer.unmoved(points, of_a, of_b)
+        yield index, ("none", "deep", "nearest"), None, transfer.nearest(points, of_a, of_b, cosines[index])
+    for method in METHODS:
+        one, other = (seen[image.content].features[method.descriptor] for image in (first.a, first.b))
+        forward, backward = match_both(one, other, method.options)
+        if method.both:
+            forward = np.sqrt(forward) * np.sqrt(backward.T)
+            backward = forward.T
+        for index in group:
+            points = pairs[index].a.keypoints
+            turned = pairs[index].a.content != first.a.content
+            of_a, of_b = (other, one) if turned else (one, other)
+            votes = transfer.cast_votes(backward if turned else forward, of_a, of_b, points)
+            moved = {
+                "best": transfer.best(votes, points, of_a, of_b),
+                "mode": transfer.mode(votes, points, of_a, of_b),
+            }
+            if method.descriptor == "deep":
+                moved["dense"] = transfer.dense(votes, points, of_a, of_b, cosines[index])
+            for rule, places in moved.items():
+                yield index, (method.name, method.descriptor, rule), method.settings.get(rule), places
+
+
+def _row(key: tuple[str, str, str], found: Mapping[str, Sequence[Points]], proposals: int, setting: str | None) -> Row:
+    method, descriptor, rule = key
+    shares = {f"{alpha:.2f}": pck(found, alpha) for alpha in ALPHAS}
+    return Row(
+        method=method,
+        descriptor=descriptor,
+        transfer=rule,
+        proposals=proposals,
+        pairs=sum(map(len, found.values())),
+        classes=len(found),
+        setting=setting,
+        pck={alpha: float(np.mean(list(by_class.values()))) for alpha, by_class in shares.items()},
+        per_class={of: {alpha: shares[alpha][of] for alpha in shares} for of in found},
+        curve=[float(np.mean(list(pck(found, alpha).values()))) for alpha in CURVE],
+    )
+
+
+def table(rows: Sequence[Row]) -> list[str]:
+    """The rows as lines of text."""
+    head = f"{'method':<15} {'boxes by':<8} {'transfer':<8} " + " ".join(f"{f'@{alpha:.2f}':>6}" for alpha in ALPHAS)
+    lines = [head]
+    for row in rows:
+        shares = " ".join(f"{value:>6.3f}" for value in row.pck.values())
+        lines.append(f"{row.method:<15} {row.descriptor:<8} {row.transfer:<8} {shares}  {row.setting or ''}".rstrip())
+    return lines

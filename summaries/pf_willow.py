@@ -1,0 +1,118 @@
+"""PF-WILLOW, the benchmark of proposal flow (Ham et al., CVPR 2016): reading its folder, and how it counts.
+
+The folder holds a folder a class, and in it images, each with its keypoints beside it: NAME.png and NAME.mat with
+`pts_coord`, float (2, 10), x and y in pixels of the image. All ordered pairs of different images of a class count.
+
+PCK, the percentage of correct keypoints: a keypoint of A moved by the flow is correct when it lies closer to B's than
+alpha * max(width, height) of the bounding box of B's keypoints, strictly, without any padding; mean over keypoints,
+then over pairs, then over classes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import permutations
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import io
+
+from masks.errors import UserError
+from masks.images import UnusableImageError, is_image_name, read_image
+
+ALPHAS = (0.05, 0.10, 0.15)
+"""Thresholds of PCK, fractions of the longer side of the object's box."""
+
+
+@dataclass(frozen=True)
+class Annotated:
+    """An image with keypoints.
+
+    Attributes:
+        name: CLASS/NAME.
+        pixels: uint8 RGB (H, W, 3).
+        keypoints: float64 (K, 2) xy in pixels.
+    """
+
+    name: str
+    pixels: NDArray[np.uint8]
+    keypoints: NDArray[np.float64]
+
+    @cached_property
+    def content(self) -> str:
+        """A hash of the pixels: images that occur in several classes have the same."""
+        return hashlib.sha256(repr(self.pixels.shape).encode() + self.pixels.tobytes()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An ordered pair of images of one class."""
+
+    of: str
+    a: Annotated
+    b: Annotated
+
+
+def read_benchmark(folder: Path) -> dict[str, list[Annotated]]:
+    """The images of each class, classes and images in sorted order.
+
+    Raises:
+        UserError: The folder is none of the benchmark, or an image or its keypoints cannot be used.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder} is no folder: give the folder of PF-WILLOW, which holds a folder a class")
+    classes = {}
+    for child in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
+        files = sorted(path for path in child.iterdir() if path.is_file() and is_image_name(path))
+        images = [_read(child.name, path) for path in files]
+        if len(images) > 1:
+            classes[child.name] = images
+    if not classes:
+        raise UserError(f"{folder} holds no class folder with two images: give the folder of PF-WILLOW")
+    counts = {len(image.keypoints) for images in classes.values() for image in images}
+    if len(counts) > 1:
+        raise UserError(f"the images in {folder} have {sorted(counts)} keypoints: all must have equally many")
+    return classes
+
+
+def _read(of: str, path: Path) -> Annotated:
+    annotation = path.with_suffix(".mat")
+    if not annotation.is_file():
+        raise UserError(f"{path} has no keypoints: {annotation.name} must lie beside it")
+    try:
+        photograph = read_image(path)
+    except UnusableImageError as error:
+        raise UserError(f"{path} cannot be used: {error}") from None
+    try:
+        points = np.asarray(io.loadmat(annotation)["pts_coord"], dtype=np.float64)
+    except (OSError, ValueError, TypeError, KeyError, NotImplementedError, io.matlab.MatReadError) as error:
+        raise UserError(f"{annotation} holds no keypoints (`pts_coord`): {error}") from None
+    if points.ndim != 2 or points.shape[0] != 2 or points.shape[1] < 2 or not np.isfinite(points).all():
+        raise UserError(f"{annotation}: pts_coord is {points.shape}, not 2 x K finite numbers with K > 1")
+    return Annotated(f"{of}/{path.stem}", np.asarray(photograph.pixels), points.T)
+
+
+def ordered_pairs(classes: Mapping[str, Sequence[Annotated]]) -> list[Pair]:
+    """All ordered pairs of different images of a class."""
+    return [Pair(of, a, b) for of, images in classes.items() for a, b in permutations(images, 2)]
+
+
+def errors(moved: NDArray[np.float64], keypoints: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Distance of moved points (K, 2) to B's keypoints, by the longer side of the box around B's keypoints, (K,)."""
+    longer = float((keypoints.max(axis=0) - keypoints.min(axis=0)).max())
+    distance: NDArray[np.float64] = np.linalg.norm(moved - keypoints, axis=1) / longer
+    return distance
+
+
+def pck(found: Mapping[str, Sequence[NDArray[np.float64]]], alpha: float) -> dict[str, float]:
+    """Share of correct keypoints of each class: mean over keypoints, then over pairs.
+
+    Args:
+        found: Per class, `errors` of each pair.
+        alpha: Threshold, > 0.
+    """
+    return {of: float(np.mean([np.mean(one < alpha) for one in pairs])) for of, pairs in found.items()}
