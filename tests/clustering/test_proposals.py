@@ -154,7 +154,7 @@ def test_choose_keeps_parts_first_then_context(boxes):
     mask[150:200, 150:200] = True
     candidates = boxes(400)
     candidates[5] = (155, 155, 190, 190)
-    options = dataclasses.replace(OPTIONS, count=60, max_kept=15)
+    options = dataclasses.replace(OPTIONS, count=60, max_kept=15, margin=0.0)
     chosen = choose(candidates, mask, options)
     share = on_mask(candidates, mask)
     parts, context = candidates[share >= 0.75][:15], candidates[share < 0.75][:45]
@@ -170,12 +170,28 @@ def test_choose_at_the_threshold_and_with_nothing(boxes):
     mask = np.zeros((20, 20), bool)
     mask[:, :15] = True
     box = np.array([[0, 0, 20, 20], [0, 0, 20, 19]], np.float32)
-    assert choose(box, mask, OPTIONS).kept.all()  # exactly 75 %
+    exact = dataclasses.replace(OPTIONS, margin=0.0)
+    assert choose(box, mask, exact).kept.all()  # exactly 75 %
     assert not choose(box, np.zeros((20, 20), bool), OPTIONS).kept.any()
     empty = choose(np.zeros((0, 4), np.float32), mask, OPTIONS)
     assert empty.boxes.shape == (0, 4)
     few = choose(boxes(3, size=100), np.ones((224, 224), bool), OPTIONS)
     assert len(few.boxes) == 3
+
+
+@pytest.mark.parametrize("side", [224, 112])
+def test_a_box_near_the_mask_is_a_part_of_the_nearest_region(side):
+    unit = side // 112
+    mask = np.zeros((side, side), bool)
+    mask[20 * unit : 40 * unit, 20 * unit : 40 * unit] = True
+    mask[80 * unit : 100 * unit, 80 * unit : 100 * unit] = True
+    near = np.array([[41, 20, 44, 40], [44, 20, 50, 40], [102, 80, 105, 100]], np.float32) * unit
+    options = dataclasses.replace(OPTIONS, margin=10.0)  # pixels of a frame of 224: 5 of 112
+    chosen = choose(near, mask, options)
+    assert chosen.kept.tolist() == [True, True, False]
+    assert np.array_equal(chosen.boxes, near[[0, 2, 1]])
+    assert chosen.region.tolist() == [1, 2, 0]
+    assert not choose(near, mask, dataclasses.replace(OPTIONS, margin=0.0)).kept.any()
 
 
 def test_not_redundant_visits_by_quality():
