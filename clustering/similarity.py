@@ -26,7 +26,7 @@ Departure: the reference computes one direction only and mirrors it ("mirror").
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import combinations_with_replacement
 from typing import Literal
 
@@ -35,7 +35,7 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from clustering.matching import Features, MatchingOptions, appearance, mirror, refine
+from clustering.matching import Features, MatchingOptions, match, match_both
 
 _TILE = 4
 """Images on each side of the block of pairs that one job loads and matches."""
@@ -170,20 +170,17 @@ def _match_tile(
 def _pair_scores(a: Features, b: Features, options: SimilarityOptions) -> NDArray[np.float32]:
     """Scores of all boxes of two images, the second as it is or mirrored, whichever matches better, (Ma, Mb)."""
     scores = _symmetrised(a, b, options)
-    if not options.mirrored or b.mirrored is None:
+    if not options.mirrored or b.turned is None:
         return scores
-    turned = replace(b, descriptors=b.mirrored, boxes=mirror(b.boxes, b.frame[1]))
-    other = _symmetrised(a, turned, options)
+    other = _symmetrised(a, b.turned, options)
     return other if other.max(axis=1).sum() > scores.max(axis=1).sum() else scores
 
 
 def _symmetrised(a: Features, b: Features, options: SimilarityOptions) -> NDArray[np.float32]:
     """Scores of all boxes of two images, symmetrised, float32 (Ma, Mb)."""
-    looks = appearance(a.descriptors, b.descriptors, a.boxes, b.boxes, options.matching)
-    forward = refine(looks, a, b, options.matching)
     if options.symmetry == "mirror":
-        return forward
-    backward = refine(np.ascontiguousarray(looks.T), b, a, options.matching)
+        return match(a, b, options.matching)
+    forward, backward = match_both(a, b, options.matching)
     scores: NDArray[np.float32] = np.sqrt(forward) * np.sqrt(backward.T)
     return scores
 
@@ -195,5 +192,5 @@ def _quality(matrix: NDArray[np.float32], image: NDArray[np.int64], top: int) ->
         others = row[image != image[part]]
         if len(others):
             highest = min(top, len(others))
-            quality[part] = np.sort(others)[-highest:].mean()
+            quality[part] = np.sort(np.partition(others, -highest)[-highest:]).mean()
     return quality

@@ -4,10 +4,23 @@ import numpy as np
 import pytest
 
 from clustering.descriptors import describe
-from clustering.matching import Features, MatchingOptions, appearance, lom, masked_median, match
+from clustering.matching import (
+    Features,
+    Geometry,
+    MatchingOptions,
+    appearance,
+    lom,
+    masked_median,
+    match,
+    match_both,
+    mirror,
+    phm,
+)
 from clustering.proposals import ProposalOptions, selective_search
 from tests.reference.lom_jacobi import lom as lom_slowly
+from tests.reference.lom_jacobi import share_area
 from tests.reference.lom_sequential import lom as lom_sequentially
+from tests.reference.phm import phm as phm_slowly
 
 
 def sparse_scores(shape, seed):
@@ -56,6 +69,86 @@ def test_masked_median_is_numpys(seed):
         assert np.array_equal(medians, expected.astype(np.float32))
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 254, 300, 700])
+def test_masked_median_over_any_number_of_values(count):
+    rng = np.random.default_rng(count)
+    values = rng.normal(size=(count, 2)).astype(np.float32)
+    votes = rng.random((20, count)) < np.linspace(0, 1, 20)[:, None]
+    for row, medians in zip(votes, masked_median(values, votes), strict=True):
+        expected = np.median(values[row], axis=0) if row.any() else np.zeros(2)
+        assert medians == pytest.approx(expected.astype(np.float32), abs=1e-7)
+    assert masked_median(values[:0], votes[:, :0]).tolist() == [[0, 0]] * 20
+
+
+def test_neighbours_share_area(boxes):
+    some = boxes(40, seed=3)
+    some[5] = (10, 10, 60, 60)
+    some[6] = (60, 10, 90, 60)  # touches the one before
+    some[7] = (20, 20, 20, 50)  # empty
+    found = Geometry.of(some).neighbours
+    assert found.tolist() == [[share_area(one, other) for other in some] for one in some]
+    assert not found[7].any()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1), (13, 17)])
+@pytest.mark.parametrize("seed", range(3))
+def test_phm_agrees_with_the_formula(shape, seed, boxes):
+    scores = sparse_scores(shape, seed)
+    a, b = boxes(shape[0], seed=seed), boxes(shape[1], seed=seed + 10)
+    expected = phm_slowly(scores, a, b)
+    assert phm(scores, Geometry.of(a), Geometry.of(b)) == pytest.approx(expected, rel=1e-5, abs=1e-9)
+    options = MatchingOptions(offset_bin=20.0, scale_bin=0.1)
+    expected = phm_slowly(scores, a, b, offset_bin=20.0, scale_bin=0.1)
+    assert phm(scores, Geometry.of(a), Geometry.of(b), options) == pytest.approx(expected, rel=1e-5, abs=1e-9)
+
+
+def test_phm_is_symmetric_and_empty_where_there_is_nothing(boxes):
+    scores, a, b = sparse_scores((30, 25), 1), Geometry.of(boxes(30, seed=1)), Geometry.of(boxes(25, seed=2))
+    assert phm(scores.T, b, a) == pytest.approx(phm(scores, a, b).T, rel=1e-6)
+    assert not phm(np.zeros((30, 25), np.float32), a, b).any()
+    nothing = Geometry.of(boxes(1)[:0])
+    assert phm(np.zeros((0, 25), np.float32), nothing, b).shape == (0, 25)
+
+
+def test_equal_scores_are_weighed_by_geometry_alone(boxes):
+    a, b = boxes(12, seed=1), boxes(9, seed=2)
+    equal = np.ones((12, 9), np.float32)
+    assert lom(equal, a, b) == pytest.approx(lom_slowly(equal, a, b), abs=1e-6)
+    assert phm(equal, Geometry.of(a), Geometry.of(b)) == pytest.approx(phm_slowly(equal, a, b), abs=1e-6)
+
+
+def random_features(count, seed, boxes, mirrored=False):
+    rng = np.random.default_rng(seed)
+    z = rng.normal(size=(2, count, 16)).astype(np.float32)
+    return Features(z[0], boxes(count, seed=seed), (224, 300), z[1] if mirrored else None)
+
+
+@pytest.mark.parametrize("method", ["nam", "lom", "phm", "phm+lom"])
+def test_methods_are_made_of_their_steps(method, boxes):
+    a, b = random_features(20, 1, boxes), random_features(15, 2, boxes)
+    options = MatchingOptions(method=method, power=3, passes=2)
+    scores = appearance(a.descriptors, b.descriptors, a.boxes, b.boxes) ** 3
+    if "phm" in method:
+        scores = phm_slowly(scores, a.boxes, b.boxes).astype(np.float32)
+    forward, backward = scores, scores.T
+    if "lom" in method:
+        for _ in range(2):
+            forward, backward = lom_slowly(forward, a.boxes, b.boxes), lom_slowly(backward, b.boxes, a.boxes)
+    found = match_both(a, b, options)
+    assert found[0] == pytest.approx(forward, rel=2e-3, abs=1e-5 * float(forward.max()))
+    assert found[1] == pytest.approx(backward, rel=2e-3, abs=1e-5 * float(forward.max()))
+    assert np.array_equal(found[0], match(a, b, options))
+    assert found[1] == pytest.approx(match(b, a, options), rel=1e-3, abs=1e-6 * float(forward.max()))
+
+
+def test_turned_features_are_those_of_the_mirrored_image(boxes):
+    assert random_features(5, 1, boxes).turned is None
+    features = random_features(5, 1, boxes, mirrored=True)
+    assert features.turned is features.turned  # made once
+    assert np.array_equal(features.turned.boxes, mirror(features.boxes, 300))
+    assert np.array_equal(features.turned.descriptors, features.mirrored)
+
+
 def test_appearance_clips_and_respects_aspect(boxes):
     rng = np.random.default_rng(0)
     z_a, z_b = rng.normal(size=(9, 7)).astype(np.float32), rng.normal(size=(8, 7)).astype(np.float32)
@@ -90,19 +183,29 @@ def test_nam_is_appearance(boxes):
 
 
 @pytest.mark.parametrize(("shift", "scale"), [((9, -6), 1.0), ((0, 0), 1.25), ((-5, 4), 0.85)])
-def test_finds_the_planted_boxes(shift, scale, scene):
+@pytest.mark.parametrize(
+    "options",
+    [
+        MatchingOptions(),
+        MatchingOptions(method="phm", power=2),
+        MatchingOptions(method="phm+lom", power=2),
+        MatchingOptions(method="lom", power=3),
+    ],
+    ids=["lom", "phm^2", "phm^2+lom", "lom^3"],
+)
+def test_finds_the_planted_boxes(shift, scale, options, scene):
     # B is A moved; its boxes are A's moved likewise, among as many others.
-    options = ProposalOptions(min_side=20 / 128)
+    proposals = ProposalOptions(min_side=20 / 128)
     image, moved = scene(128, seed=2), scene(128, seed=2, shift=shift, scale=scale)
-    boxes_a = selective_search(image, options, 0)[:200]
+    boxes_a = selective_search(image, proposals, 0)[:200]
     middle = np.float32(64)
     planted = (boxes_a - middle) * np.float32(scale) + middle + np.array([*shift, *shift], np.float32)
     inside = (planted.min(axis=1) >= 0) & (planted.max(axis=1) <= 128)
     boxes_a, planted = boxes_a[inside], planted[inside]
-    boxes_b = np.concatenate([planted, selective_search(moved, options, 1)[:200]])
+    boxes_b = np.concatenate([planted, selective_search(moved, proposals, 1)[:200]])
     a = Features(describe(image, boxes_a), boxes_a, (128, 128))
     b = Features(describe(moved, boxes_b), boxes_b, (128, 128))
-    found = boxes_b[match(a, b).argmax(axis=1)]
+    found = boxes_b[match(a, b, options).argmax(axis=1)]
     error = np.abs(found - planted).max(axis=1)
     assert len(error) > 50
     assert np.mean(error <= 4) > 0.9

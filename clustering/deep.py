@@ -1,0 +1,147 @@
+"""Deep descriptors: what a box looks like to the network under explanation.
+
+The image, enlarged to `side` pixels where the network takes other sizes than its frame, goes through the network
+once. The last block of each stride hands on a feature map (see `masks.layers.last_block`); the map's mean over the
+image is subtracted channel by channel, which does for deep features what whitening does for HOG: what is everywhere
+in the image tells no places apart. A box is described by RoIAlign of each map on a grid of 3 x 3, of unit length for
+each map, so that z_a . z_b is the mean over the strides of the cosines of two boxes.
+
+The descriptors take the place of whitened HOG in `clustering.matching.Features`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+from torchvision.ops import roi_align
+
+from masks.classifier import Classifier
+from masks.layers import feature_layers, last_block, record
+
+
+@dataclass(frozen=True)
+class DeepOptions:
+    """How boxes are described by a network.
+
+    Attributes:
+        side: Longer side of the image as the network sees it, pixels, >= 32; networks that take their frame's size
+            alone (many transformers) see the image resized to their frame. See `summaries.matching_evaluation` for
+            the benchmark; there 352 to 640 pixels are alike.
+        strides: Strides of the maps, pixels of the network's image, > 0; the nearest ones that the network has.
+        grid: Places along each side of a box, >= 1.
+    """
+
+    side: int = 480
+    strides: tuple[int, ...] = (16, 32)
+    grid: int = 3
+
+
+class DeepEncoder:
+    """Describes boxes by the feature maps of one network.
+
+    Args:
+        classifier: Inside its context while this is used: frozen, on its device.
+        options: Hyperparameters; the defaults without it.
+
+    Attributes:
+        names: The layers, one a stride; fewer where two strides have the same nearest one.
+    """
+
+    def __init__(self, classifier: Classifier, options: DeepOptions | None = None) -> None:
+        self.classifier = classifier
+        self.options = options or DeepOptions()
+        layers = feature_layers(classifier)
+        chosen = [last_block(classifier, layers, stride) for stride in self.options.strides]
+        self.names = list(dict.fromkeys(layer.name for layer in chosen))
+        self._step = max(round(classifier.frame.size[0] / layer.size[0]) for layer in layers)
+        self._any_size = self._takes((2 * self._step + classifier.frame.size[0], classifier.frame.size[1]))
+
+    def _takes(self, size: tuple[int, int]) -> bool:
+        """Whether the network takes images of a size (H, W) in pixels."""
+        empty = torch.zeros(1, 3, *size, device=self.classifier.device)
+        try:
+            with torch.inference_mode(), record(self.classifier, self.names):
+                self.classifier.logits(empty)
+        except (AssertionError, RuntimeError, ValueError):  # what networks raise on a size they were not made for
+            return False
+        return True
+
+    def maps(self, image: NDArray[np.uint8], side: int | None = None) -> list[Tensor]:
+        """Feature maps of an image without their mean, float32 (C, h, w) each, on the CPU.
+
+        Args:
+            image: uint8 RGB (H, W, 3).
+            side: In place of the options' one.
+        """
+        height, width = self.classifier.frame.size
+        if self._any_size:
+            scale = (side or self.options.side) / max(image.shape[:2])
+            height, width = (max(1, round(length * scale / self._step)) * self._step for length in image.shape[:2])
+        shrinks = height * width < image.shape[0] * image.shape[1]
+        resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+        with torch.inference_mode(), record(self.classifier, self.names) as found:
+            self.classifier.logits(self.classifier.to_tensor([resized.astype(np.uint8)]))
+        maps = [found[name][0].float().cpu() for name in self.names]
+        return [one - one.mean(dim=(1, 2), keepdim=True) for one in maps]
+
+    def describe(self, image: NDArray[np.uint8], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Describes boxes of one image.
+
+        Args:
+            image: uint8 RGB (H, W, 3).
+            boxes: float32 (M, 4) xyxy, half open, in pixels of the image.
+
+        Returns:
+            float32 (M, D) of length at most 1; z_a . z_b in [-1, 1] is the mean cosine over the maps.
+        """
+        return pool(self.maps(image), boxes, (image.shape[0], image.shape[1]), self.options.grid)
+
+
+def pool(
+    maps: Sequence[Tensor], boxes: NDArray[np.float32], frame: tuple[int, int], grid: int = 3
+) -> NDArray[np.float32]:
+    """Descriptors of boxes from feature maps.
+
+    Args:
+        maps: float32 (C, h, w) each, over the whole frame.
+        boxes: float32 (M, 4) in pixels of the frame.
+        frame: (H, W) of the frame, pixels.
+        grid: Places along each side of a box.
+
+    Returns:
+        float32 (M, grid^2 * sum of C); each map's share has length 1 / sqrt(maps), or 0 where the map is 0.
+    """
+    descriptors = []
+    for one in maps:
+        scale = np.array([one.shape[2] / frame[1], one.shape[1] / frame[0]] * 2, dtype=np.float32)
+        places = torch.from_numpy(boxes * scale)
+        cells = roi_align(one[None], [places], grid, spatial_scale=1.0, sampling_ratio=2, aligned=True)
+        descriptors.append(functional.normalize(cells.flatten(1), eps=1e-6))  # (M, C grid^2)
+    joined: NDArray[np.float32] = torch.cat(descriptors, dim=1).numpy() * np.float32(len(descriptors) ** -0.5)
+    return joined
+
+
+def sample(feature_map: Tensor, points: NDArray[np.floating], frame: tuple[int, int]) -> NDArray[np.float32]:
+    """Unit vectors of a feature map (C, h, w) at points, bilinear; the border is repeated.
+
+    Args:
+        feature_map: float32 (C, h, w) over the whole frame.
+        points: (..., 2) xy in pixels of the frame.
+        frame: (H, W) of the frame, pixels.
+
+    Returns:
+        float32 (..., C), of length 1, or 0 where the map is 0.
+    """
+    places = (2 * points / np.array(frame[::-1]) - 1).astype(np.float32).reshape(1, 1, -1, 2)
+    values = functional.grid_sample(
+        feature_map[None], torch.from_numpy(places), padding_mode="border", align_corners=False
+    )[0, :, 0]  # (C, points)
+    vectors: NDArray[np.float32] = functional.normalize(values.T, eps=1e-6).numpy()
+    return vectors.reshape(*points.shape[:-1], len(feature_map))

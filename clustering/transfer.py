@@ -1,0 +1,261 @@
+"""Keypoint transfer: where a point of image A lies in image B, told by the matching of boxes.
+
+Box i of A with its best match j in B is a map from one to the other, anisotropic scaling and a shift; a box that
+contains the point p moves it to v_i = (p - corner_i) * size_j / size_i + corner_j. Three rules make one place of
+these votes:
+
+* **best**: the vote of the match with the highest score (the rule of the literature);
+* **mode**: votes of the 80 matches with the highest scores, weighed by score / area^(1/4), because small boxes are
+  more exact; the place where a mean shift from the densest vote ends;
+* **dense**: the density of these votes times the cosine, cubed, of the network's features at p and at each place of
+  B (mean over maps, negative ones 0); the centre of mass of the product around its highest place.
+
+`nearest` goes by the features alone, for comparison.
+
+A point that no matched box contains stays where it is, relative to the frame. Lengths are in pixels of a frame whose
+shorter side is 224 (see `clustering.matching`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from clustering.deep import sample
+from clustering.matching import FRAME_SIDE, Features
+
+_STEP = 4
+_SHIFTS = 30
+
+
+@dataclass(frozen=True)
+class TransferOptions:
+    """How votes become a place. Measured on 180 pairs of six classes of PF-WILLOW with deep descriptors.
+
+    Attributes:
+        votes: Matches that vote for a point, >= 1.
+        area_power: Votes are weighed by area^-power, >= 0.
+        mode_width: Standard deviation of the mode's Gaussian, pixels at a shorter side of 224, > 0.
+        density_width: That of a vote in the dense rule, likewise; 10 to 14 are alike, 24 loses 2 points.
+        cosine_power: Power of the cosines in the dense rule, > 0; 2 to 4 are alike.
+        peak_width: Standard deviation of the window of the centre of mass, likewise; 12 to 20 are alike.
+    """
+
+    votes: int = 80
+    area_power: float = 0.25
+    mode_width: float = 18.0
+    density_width: float = 12.0
+    cosine_power: float = 3.0
+    peak_width: float = 16.0
+
+
+@dataclass(frozen=True)
+class Votes:
+    """The votes for one point.
+
+    Attributes:
+        places: float64 (V, 2) xy in pixels of B's frame, highest score first.
+        scores: float64 (V,), > 0, falling.
+        weights: float64 (V,), scores by area^-power.
+    """
+
+    places: NDArray[np.float64]
+    scores: NDArray[np.float64]
+    weights: NDArray[np.float64]
+
+
+def cast_votes(
+    scores: NDArray[np.float32],
+    a: Features,
+    b: Features,
+    points: NDArray[np.float64],
+    options: TransferOptions | None = None,
+) -> list[Votes]:
+    """The votes for each point, of the matches with the highest scores whose box contains it.
+
+    Args:
+        scores: float32 (Ma, Mb) from A to B (see `clustering.matching.match`).
+        a: Features of A; its boxes and frame are used.
+        b: Features of B, likewise.
+        points: float64 (K, 2) xy in pixels of A's frame.
+        options: `votes` and `area_power` are used.
+    """
+    options = options or TransferOptions()
+    if not scores.size:
+        nothing = np.zeros(0)
+        return [Votes(np.zeros((0, 2)), nothing, nothing) for _ in points]
+    best_match = scores.argmax(axis=1)
+    best = scores[np.arange(len(scores)), best_match].astype(np.float64)
+    low, high = a.boxes[:, :2].astype(np.float64), a.boxes[:, 2:].astype(np.float64)
+    target = b.boxes[best_match].astype(np.float64)
+    stretch = (target[:, 2:] - target[:, :2]) / (high - low)
+    weights = best * (high - low).prod(axis=1) ** -options.area_power
+    found = []
+    for point in points:
+        around = ((low <= point) & (point <= high)).all(axis=1) & (best > 0)
+        voters = np.flatnonzero(around)
+        voters = voters[np.argsort(-best[voters], kind="stable")[: options.votes]]
+        places = (point - low[voters]) * stretch[voters] + target[voters, :2]
+        found.append(Votes(places, best[voters], weights[voters]))
+    return found
+
+
+def best(votes: Sequence[Votes], points: NDArray[np.float64], a: Features, b: Features) -> NDArray[np.float64]:
+    """Points (K, 2) moved by the vote with the highest score."""
+    moved = unmoved(points, a, b)
+    for index, one in enumerate(votes):
+        if len(one.places):
+            moved[index] = one.places[0]
+    return moved
+
+
+def mode(
+    votes: Sequence[Votes],
+    points: NDArray[np.float64],
+    a: Features,
+    b: Features,
+    options: TransferOptions | None = None,
+) -> NDArray[np.float64]:
+    """Points (K, 2) moved to the mode of their votes; `mode_width` is used."""
+    options = options or TransferOptions()
+    width = options.mode_width * min(b.frame) / FRAME_SIDE
+    moved = unmoved(points, a, b)
+    for index, one in enumerate(votes):
+        if len(one.places):
+            moved[index] = _mean_shift(one, width)
+    return moved
+
+
+def _mean_shift(votes: Votes, width: float) -> NDArray[np.float64]:
+    """The mode (2,) that the vote in the densest place leads to."""
+    apart = ((votes.places[:, None] - votes.places[None]) ** 2).sum(axis=2)
+    at: NDArray[np.float64] = votes.places[(np.exp(-apart / (2 * width**2)) @ votes.weights).argmax()]
+    for _ in range(_SHIFTS):
+        pull = votes.weights * np.exp(-((votes.places - at) ** 2).sum(axis=1) / (2 * width**2))
+        at = pull @ votes.places / pull.sum()
+    return at
+
+
+def dense(
+    votes: Sequence[Votes],
+    points: NDArray[np.float64],
+    a: Features,
+    b: Features,
+    cosines: NDArray[np.float32],
+    options: TransferOptions | None = None,
+) -> NDArray[np.float64]:
+    """Points moved to where votes and features agree.
+
+    Args:
+        votes: See `cast_votes`.
+        points: float64 (K, 2) xy in pixels of A's frame.
+        a: Features of A; its frame is used.
+        b: Features of B, likewise.
+        cosines: float32 (K, rows, columns) (see `mean_cosines`).
+        options: The last three are used.
+
+    Returns:
+        float64 (K, 2) xy in pixels of B's frame. A point whose votes lie where no feature agrees goes by the votes.
+    """
+    options = options or TransferOptions()
+    unit = min(b.frame) / FRAME_SIDE
+    xs, ys = _grid(b.frame)
+    moved = unmoved(points, a, b)
+    for index, one in enumerate(votes):
+        if len(one.places):
+            density = _density(one, xs, ys, options.density_width * unit)
+            product = density * np.maximum(cosines[index], 0.0) ** options.cosine_power
+            moved[index] = _peak(product if product.any() else density, xs, ys, options.peak_width * unit)
+    return moved
+
+
+def nearest(
+    points: NDArray[np.float64],
+    a: Features,
+    b: Features,
+    cosines: NDArray[np.float32],
+    options: TransferOptions | None = None,
+) -> NDArray[np.float64]:
+    """Points moved to where the features of B are nearest to theirs, without votes; arguments as for `dense`."""
+    options = options or TransferOptions()
+    xs, ys = _grid(b.frame)
+    moved = unmoved(points, a, b)
+    for index, one in enumerate(cosines):
+        heights = np.maximum(one, 0.0).astype(np.float64) ** options.cosine_power
+        if heights.any():
+            moved[index] = _peak(heights, xs, ys, options.peak_width * min(b.frame) / FRAME_SIDE)
+    return moved
+
+
+def _grid(frame: tuple[int, int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The grid on which the dense rule looks at a frame (H, W): x of its columns, y of its rows, pixels."""
+    return np.arange(_STEP / 2, frame[1], _STEP), np.arange(_STEP / 2, frame[0], _STEP)
+
+
+def look_everywhere(maps: Sequence[Tensor], frame: tuple[int, int]) -> list[NDArray[np.float32]]:
+    """Unit vectors of an image's maps on the grid of the dense rule, for `mean_cosines`.
+
+    Args:
+        maps: Feature maps (C, h, w) (see `clustering.deep.DeepEncoder.maps`).
+        frame: (H, W) of the image, pixels.
+
+    Returns:
+        float32 (rows, columns, C) for each map, a place every 4 pixels.
+    """
+    grid = np.stack(np.meshgrid(*_grid(frame)), axis=-1)  # (rows, columns, 2)
+    return [sample(one, grid, frame) for one in maps]
+
+
+def mean_cosines(
+    maps_a: Sequence[Tensor],
+    points: NDArray[np.float64],
+    frame_a: tuple[int, int],
+    everywhere_b: Sequence[NDArray[np.float32]],
+) -> NDArray[np.float32]:
+    """Cosines of A's features at points and of B's everywhere, mean over maps.
+
+    Args:
+        maps_a: Feature maps (C, h, w) of A.
+        points: float64 (K, 2) xy in pixels of A's frame.
+        frame_a: (H, W) of A, pixels.
+        everywhere_b: See `look_everywhere`.
+
+    Returns:
+        float32 (K, rows, columns) in [-1, 1].
+    """
+    total = np.zeros((len(points), *everywhere_b[0].shape[:2]), dtype=np.float32)
+    for of_a, there in zip(maps_a, everywhere_b, strict=True):
+        products = sample(of_a, points, frame_a) @ there.reshape(-1, there.shape[2]).T
+        total += products.reshape(total.shape)
+    total /= np.float32(len(maps_a))
+    return total
+
+
+def unmoved(points: NDArray[np.float64], a: Features, b: Features) -> NDArray[np.float64]:
+    """Points of A's frame at the same place of B's, relative to the frames."""
+    there: NDArray[np.float64] = points * (np.array(b.frame[::-1]) / np.array(a.frame[::-1]))
+    return there
+
+
+def _density(votes: Votes, xs: NDArray[np.float64], ys: NDArray[np.float64], width: float) -> NDArray[np.float64]:
+    """Sum of Gaussians around the votes on a grid, (len(ys), len(xs))."""
+    along_x, along_y = (
+        np.exp(-((line[:, None] - votes.places[:, axis]) ** 2) / (2 * width**2)) for axis, line in enumerate((xs, ys))
+    )
+    summed: NDArray[np.float64] = (along_y * votes.weights) @ along_x.T
+    return summed
+
+
+def _peak(
+    heights: NDArray[np.float64], xs: NDArray[np.float64], ys: NDArray[np.float64], width: float
+) -> NDArray[np.float64]:
+    """Centre of mass of heights on a grid in a Gaussian window around the highest, (2,) xy."""
+    row, column = np.unravel_index(heights.argmax(), heights.shape)
+    window = np.exp(-((xs - xs[column]) ** 2 + (ys[:, None] - ys[row]) ** 2) / (2 * width**2))
+    mass = heights * window
+    centre: NDArray[np.float64] = np.array([mass.sum(axis=0) @ xs, mass.sum(axis=1) @ ys]) / mass.sum()
+    return centre

@@ -1,0 +1,128 @@
+"""What matching costs: a pair of images, and all pairs by number of images and of proposals.
+
+    python scripts/bench_matching.py
+    python scripts/bench_matching.py --images 25 50 100 200 --proposals 250 500 1000 --jobs 2
+
+Matched is what `clustering.similarity` matches by default: whitened HOG (1984 numbers a box), both directions, the
+second image as it is and mirrored. The features are random, which the cost does not depend on; they are read from
+files, as in a run; three in ten proposals are parts. A pair is measured in one thread, its time is that of the
+processor (the best of several rounds is what an idle machine needs). The table's runs are processes of their own:
+peak memory is that of the whole process, under which Python and its libraries take about 200 MB. Everything is
+computed on the CPU; there is no GPU path, so that no figure is one of a GPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import resource
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from clustering.descriptors import CELLS, CHANNELS
+from clustering.matching import Features, MatchingOptions, match_both
+from clustering.similarity import SimilarityOptions, similarity
+from summaries.store import read_npz, write_npz
+
+FRAME = (224, 224)
+DISTINCT = 8
+"""Files of features; more images read them again."""
+PARTS = 0.3
+
+
+def write_features(folder: Path, proposals: int) -> None:
+    """Random features of some images, a file each."""
+    for number in range(DISTINCT):
+        rng = np.random.default_rng(number)
+        sides = rng.integers(20, 112, (proposals, 2))
+        low = (rng.random((proposals, 2)) * (np.array(FRAME) - sides)).astype(int)
+        boxes = np.concatenate([low, low + sides], axis=1).astype(np.float32)
+        z = rng.normal(size=(2, proposals, CELLS * CELLS * CHANNELS)).astype(np.float32)
+        write_npz(folder / f"{number}.npz", compress=False, descriptors=z[0], mirrored=z[1], boxes=boxes)
+
+
+def load(folder: Path, index: int) -> Features:
+    """Features of an image."""
+    arrays = read_npz(folder / f"{index % DISTINCT}.npz")
+    return Features(arrays["descriptors"], arrays["boxes"], FRAME, arrays["mirrored"])
+
+
+def parts(proposals: int) -> np.ndarray:
+    """Which proposals are parts."""
+    return np.arange(proposals) < PARTS * proposals
+
+
+def bench_pair(folder: Path, proposals: int, rounds: int) -> None:
+    """Prints the time of one unordered pair and of what it is made of."""
+    write_features(folder, proposals)
+    a, b = load(folder, 0), load(folder, 1)
+    options = SimilarityOptions()
+    turned = b.turned
+    assert turned is not None
+    kept = [parts(proposals)] * 2
+    work = {
+        "whole pair, default": lambda: similarity([a, b].__getitem__, kept, options),
+        "product of descriptors": lambda: a.descriptors @ b.descriptors.T,
+        "both directions, lom": lambda: match_both(a, b),
+        "both directions, phm+lom": lambda: match_both(a, b, MatchingOptions(method="phm+lom", power=2)),
+        "both directions, mirrored": lambda: match_both(a, turned),
+    }
+    print(f"one pair, {proposals} proposals, milliseconds of one core: best and median of {rounds}")
+    with threadpool_limits(limits=1):
+        for name, call in work.items():
+            call()
+            times = []
+            for _ in range(rounds):
+                start = time.process_time()
+                call()
+                times.append(1e3 * (time.process_time() - start))
+            rate = f"   {1e3 / min(times):6.1f} pairs/s" if name.startswith("whole") else ""
+            print(f"  {name:<26} {min(times):7.1f} {np.median(times):7.1f}{rate}", flush=True)
+
+
+def run(folder: Path, images: int, proposals: int, jobs: int, results: multiprocessing.Queue) -> None:
+    """All pairs of so many images; puts wall seconds, processor seconds and peak megabytes."""
+    kept = [parts(proposals)] * images
+    wall, cpu = time.perf_counter(), time.process_time()
+    similarity(lambda index: load(folder, index), kept, jobs=jobs)
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    results.put((wall, cpu, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+
+
+def bench_sizes(folder: Path, images: list[int], proposals: list[int], jobs: int) -> None:
+    """Prints time and memory by size."""
+    print(f"all pairs, {jobs} jobs")
+    print(f"  {'images':>6} {'proposals':>9} {'pairs':>6} {'seconds':>8} {'cpu ms/pair':>11} {'peak MB':>8}")
+    context = multiprocessing.get_context("spawn")
+    for boxes in proposals:
+        write_features(folder, boxes)
+        for count in images:
+            results = context.Queue()
+            process = context.Process(target=run, args=(folder, count, boxes, jobs, results))
+            process.start()
+            wall, cpu, memory = results.get()
+            process.join()
+            pairs = count * (count - 1) // 2
+            print(f"  {count:6} {boxes:9} {pairs:6} {wall:8.1f} {1e3 * cpu / pairs:11.1f} {memory:8.0f}", flush=True)
+
+
+def main() -> None:
+    """Reads the command line and measures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, nargs="*", default=[25, 50], help="sizes of the table; none skips it")
+    parser.add_argument("--proposals", type=int, nargs="+", default=[250, 500, 1000])
+    parser.add_argument("--jobs", type=int, default=1, help="threads of the table")
+    parser.add_argument("--rounds", type=int, default=30, help="repetitions of a pair")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        bench_pair(Path(name), 500, arguments.rounds)
+        if arguments.images:
+            bench_sizes(Path(name), arguments.images, arguments.proposals, arguments.jobs)
+
+
+if __name__ == "__main__":
+    main()
