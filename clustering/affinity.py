@@ -6,7 +6,10 @@ preference that is taken from their quantiles. So they are put on a scale first,
     s(k, l) = share of the non-zero similarities that are at most Corr(k, l),    in (0, 1]; 0 where Corr is 0,
 
 and the preference is a number on that scale: a part becomes an exemplar when it stands for others better than by
-chance to that degree. Affinity propagation itself is scikit-learn's.
+chance to that degree. Affinity propagation itself is scikit-learn's, in float64, up to a few thousand parts;
+of more parts, and of sparse similarities, messages are passed along the non-zero similarities only (see
+`clustering.message_passing`). On full matrices the two give the same clusters. A zero, which to scikit-learn is a
+similarity like any other, lets no part belong to another there.
 """
 
 from __future__ import annotations
@@ -16,9 +19,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 from scipy.stats import rankdata
 from sklearn.cluster import AffinityPropagation
 from sklearn.exceptions import ConvergenceWarning
+
+from clustering.message_passing import pass_messages
+
+DENSE_PARTS = 3000
+"""Most parts that scikit-learn clusters: its six float64 matrices (P, P) are 430 MB then."""
 
 
 @dataclass(frozen=True)
@@ -26,13 +35,14 @@ class AffinityOptions:
     """How parts are clustered.
 
     Attributes:
-        preference: Of every part to be an exemplar, on the scale of ranks; lower gives fewer clusters; <= 1.
+        preference: Of every part to be an exemplar, on the scale of ranks; lower gives fewer clusters; <= 1 (here:
+            0.6, see docs/decisions.md).
         damping: Of the messages, in [0.5, 1) (reference: 0.9).
         iterations: At most, >= 1 (reference: 1000).
         convergence: Iterations without a change after which it has converged, >= 1 (reference: 100).
     """
 
-    preference: float = 0.9
+    preference: float = 0.6
     damping: float = 0.9
     iterations: int = 1000
     convergence: int = 100
@@ -45,20 +55,28 @@ class Clusters:
     Attributes:
         labels: int64 (P,), the cluster of each part, numbered from 0; -1 where there is none.
         exemplars: int64 (C,), the part that stands for each cluster.
-        similarity: float32 (P, P), the similarities on the scale of ranks, in [0, 1].
+        similarity: float32 (P, P), the similarities on the scale of ranks, in [0, 1]; sparse where they came sparse.
         preference: The preference on that scale.
         converged: Whether the messages settled; if not, the clusters are those of the last iteration.
     """
 
     labels: NDArray[np.int64]
     exemplars: NDArray[np.int64]
-    similarity: NDArray[np.float32]
+    similarity: NDArray[np.float32] | csr_array
     preference: float
     converged: bool
 
+    def similarity_to(self, exemplar: int, parts: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The similarity of some parts to an exemplar, float32 (len(parts),)."""
+        rows = self.similarity[parts]
+        column: NDArray[np.float32] = (
+            rows[:, exemplar] if isinstance(rows, np.ndarray) else rows[:, [exemplar]].toarray()[:, 0]
+        )
+        return column
+
 
 def ranked(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Similarities (P, P) >= 0 on the scale of ranks, in [0, 1]; zero stays zero, ties share their mean rank."""
+    """Similarities >= 0 of any shape on the scale of ranks, in [0, 1]; zero stays zero, ties share their mean rank."""
     scaled = np.zeros_like(matrix)
     positive = matrix > 0
     if positive.any():
@@ -66,11 +84,14 @@ def ranked(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
     return scaled
 
 
-def propagate(matrix: NDArray[np.float32], options: AffinityOptions | None = None, *, seed: int = 0) -> Clusters:
+def propagate(
+    matrix: NDArray[np.float32] | csr_array, options: AffinityOptions | None = None, *, seed: int = 0
+) -> Clusters:
     """Clusters parts by affinity propagation.
 
     Args:
-        matrix: float32 (P, P), symmetric, >= 0; its diagonal is not used.
+        matrix: float32 (P, P), symmetric, >= 0; its diagonal is not used. Zeros of a sparse one are similarities that
+            nobody knows.
         options: Hyperparameters.
         seed: Of the tiny noise that breaks ties.
 
@@ -83,11 +104,47 @@ def propagate(matrix: NDArray[np.float32], options: AffinityOptions | None = Non
     options = options or AffinityOptions()
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise ValueError(f"matrix: expected (P, P), got {matrix.shape}")
-    similarity = ranked(matrix)
-    parts = len(matrix)
+    parts = matrix.shape[0]
+    similarity = _scaled(matrix)
     if parts < 2:
         labels = np.zeros(parts, dtype=np.int64)
         return Clusters(labels, np.arange(parts, dtype=np.int64), similarity, options.preference, True)
+    if isinstance(similarity, np.ndarray) and parts <= DENSE_PARTS:
+        labels, exemplars, iterations = _on_all(similarity, options, seed)
+    else:
+        found = pass_messages(
+            csr_array(similarity),
+            options.preference,
+            damping=options.damping,
+            iterations=options.iterations,
+            convergence=options.convergence,
+            seed=seed,
+        )
+        labels, exemplars, iterations = found.labels, found.exemplars, found.iterations
+    if len(exemplars) == 0:  # nothing settled at all
+        return Clusters(np.full(parts, -1, dtype=np.int64), exemplars, similarity, options.preference, False)
+    sizes = np.bincount(labels[labels >= 0], minlength=len(exemplars))
+    order = np.lexsort((exemplars, -sizes))
+    number = np.full(len(order) + 1, -1, dtype=np.int64)  # the last one stands for no cluster
+    number[order] = np.arange(len(order))
+    converged = iterations < options.iterations
+    return Clusters(number[labels], exemplars[order], similarity, options.preference, converged)
+
+
+def _scaled(matrix: NDArray[np.float32] | csr_array) -> NDArray[np.float32] | csr_array:
+    """The matrix on the scale of ranks; a sparse one without stored zeros."""
+    if isinstance(matrix, np.ndarray):
+        return ranked(matrix)
+    scaled = csr_array(matrix, copy=True)
+    scaled.eliminate_zeros()
+    scaled.data = ranked(scaled.data)
+    return scaled
+
+
+def _on_all(
+    similarity: NDArray[np.float32], options: AffinityOptions, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
+    """Labels, exemplars and iterations of scikit-learn's affinity propagation."""
     model = AffinityPropagation(
         damping=options.damping,
         max_iter=options.iterations,
@@ -99,13 +156,5 @@ def propagate(matrix: NDArray[np.float32], options: AffinityOptions | None = Non
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(similarity.astype(np.float64))
-    converged = model.n_iter_ < options.iterations
-    labels = np.asarray(model.labels_, dtype=np.int64)
     exemplars = np.asarray(model.cluster_centers_indices_, dtype=np.int64).reshape(-1)
-    if len(exemplars) == 0:  # nothing settled at all
-        return Clusters(np.full(parts, -1, dtype=np.int64), exemplars, similarity, options.preference, False)
-    sizes = np.bincount(labels, minlength=len(exemplars))
-    order = np.lexsort((exemplars, -sizes))
-    number = np.empty(len(order), dtype=np.int64)
-    number[order] = np.arange(len(order))
-    return Clusters(number[labels], exemplars[order], similarity, options.preference, converged)
+    return np.asarray(model.labels_, dtype=np.int64), exemplars, int(model.n_iter_)

@@ -52,6 +52,7 @@ class DeepEncoder:
 
     Attributes:
         names: The layers, one a stride; fewer where two strides have the same nearest one.
+        channels: Of their maps together.
     """
 
     def __init__(self, classifier: Classifier, options: DeepOptions | None = None) -> None:
@@ -60,6 +61,7 @@ class DeepEncoder:
         layers = feature_layers(classifier)
         chosen = [last_block(classifier, layers, stride) for stride in self.options.strides]
         self.names = list(dict.fromkeys(layer.name for layer in chosen))
+        self.channels = sum({layer.name: layer.channels for layer in chosen}.values())
         self._step = max(round(classifier.frame.size[0] / layer.size[0]) for layer in layers)
         self._any_size = self._takes((2 * self._step + classifier.frame.size[0], classifier.frame.size[1]))
 

@@ -4,8 +4,8 @@ A cluster keeps one part an image, the one most similar to its exemplar. It is j
 of proposal flow between its members, then, as in the paper, by SSIM: its members are aligned to the exemplar, box to
 box, and compared in grey, all pairs. With s_C the median over a cluster's pairs,
 
-* by similarity, a cluster is kept when s_C is at least the median of s_C over clusters, and a member leaves when 60 %
-  or more of its similarities are under that;
+* by similarity, a cluster is kept when s_C is at least the 0.55 quantile of s_C over clusters, and a member leaves when
+  60 % or more of its similarities are under that;
 * by SSIM, a cluster is kept when s_C >= 0.5 s, with s the median of s_C over clusters, and a member leaves when 80 % or
   more of its SSIMs are under s.
 
@@ -37,9 +37,9 @@ class PruneOptions:
     """How clusters are pruned.
 
     Attributes:
-        min_members: Fewest members of a summary, >= 2 (here: 4).
+        min_members: Fewest members of a summary, >= 2 (here: 5, see docs/decisions.md).
         similarity_quantile: Quantile over clusters of their median similarity which a cluster has to reach, in [0, 1];
-            0 keeps all (here: 0.5, the median).
+            0 keeps all (here: 0.55, see docs/decisions.md).
         similarity_share: Share of a member's similarities under that quantile from which it leaves, in (0, 1] (here:
             0.6, as the reference's for SSIM).
         cluster_share: Share of the class's median SSIM that a cluster's median has to reach, >= 0 (reference: 0.9;
@@ -49,8 +49,8 @@ class PruneOptions:
         patch: Side to which boxes are resized to be compared, in pixels, >= 7.
     """
 
-    min_members: int = 4
-    similarity_quantile: float = 0.5
+    min_members: int = 5
+    similarity_quantile: float = 0.55
     similarity_share: float = 0.6
     cluster_share: float = 0.5
     member_share: float = 0.8
@@ -136,7 +136,8 @@ def cohere(similarities: Sequence[NDArray[np.float32]], options: PruneOptions | 
     """Judges clusters by the similarities of proposal flow.
 
     Args:
-        similarities: For each cluster those (K, K) of all pairs of members, one member an image.
+        similarities: For each cluster those (K, K) of all pairs of members, one member an image; NaN for pairs that
+            nobody matched, which have no say.
         options: Hyperparameters.
 
     Returns:
@@ -149,7 +150,8 @@ def cohere(similarities: Sequence[NDArray[np.float32]], options: PruneOptions | 
 
 def _quantile(matrices: Sequence[NDArray[np.floating]], min_members: int, q: float) -> float:
     """Quantile over clusters, of those with enough members, of their medians; 0 where there is none."""
-    medians = [_median(matrix) for matrix in matrices if len(matrix) >= max(min_members, 2)]
+    found = (_median(matrix) for matrix in matrices if len(matrix) >= max(min_members, 2))
+    medians = [median for median in found if median is not None]
     return float(np.quantile(np.array(medians, dtype=np.float64), q)) if medians else 0.0
 
 
@@ -162,7 +164,8 @@ def _cohesion(matrix: NDArray[np.float32], goal: float, options: PruneOptions) -
     median = _median(matrix) or 0.0
     if median < goal:
         return Cohesion(False, f"median similarity {median:.3g} is under the class's {goal:.3g}", stay)
-    under = ((matrix < goal) & ~np.eye(members, dtype=bool)).sum(axis=1) / (members - 1)
+    others = ~np.isnan(matrix) & ~np.eye(members, dtype=bool)
+    under = ((matrix < goal) & others).sum(axis=1) / np.maximum(others.sum(axis=1), 1)
     leaves = tuple(
         f"{share:.0%} of its similarities are under the class's {goal:.3g}" if share >= options.similarity_share else ""
         for share in under
@@ -191,6 +194,7 @@ def prune(ssims: Sequence[NDArray[np.float64]], options: PruneOptions | None = N
 
 def _median(matrix: NDArray[np.floating]) -> float | None:
     pairs = matrix[np.triu_indices(len(matrix), 1)]
+    pairs = pairs[~np.isnan(pairs)]
     return float(np.median(pairs)) if len(pairs) else None
 
 

@@ -5,11 +5,11 @@ matrices only the rows and columns of kept proposals remain, and their geometric
 
     Corr(k, l) = sqrt( score_AB(k, l) * score_BA(l, k) )
 
-Parts of one image have similarity 0. Scores are not normalised per pair: they are appearance, measured on one
-scale for all images, times factors of geometry in [0, 1]. Measured on PF-WILLOW's side views, 60 boxes on each
-object, all boxes of other images ranked by similarity, relevant = the same part (intersection over union > 0.5
-after moving the box by the keypoints); mean average precision for 20 images of cars and motorbikes, and for 30
-of cars, ducks and bottles:
+Parts of one image have similarity 0, and so have those of images that are not matched. Scores are not normalised
+per pair: they are appearance, measured on one scale for all images, times factors of geometry in [0, 1]. Measured on
+PF-WILLOW's side views, 60 boxes on each object, all boxes of other images ranked by similarity, relevant = the
+same part (intersection over union > 0.5 after moving the box by the keypoints); mean average precision for 20
+images of cars and motorbikes, and for 30 of cars, ducks and bottles:
 
     ================================  ============  ============  ============
     matching                          as is         / pair's max  / mean best
@@ -21,24 +21,29 @@ of cars, ducks and bottles:
     ================================  ============  ============  ============
 
 Departure: the reference computes one direction only and mirrors it ("mirror").
+
+What is kept of a pair of images are its non-zero similarities, packed, in a store that can be a folder; of each part
+its `top` highest ones are kept up to date. So nothing in memory grows with the square of the number of parts: first
+comes the quality of all parts, then the matrix of those that are asked for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations_with_replacement
+from functools import cached_property
+from itertools import groupby
 from typing import Literal
 
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 from threadpoolctl import threadpool_limits
 
 from clustering.matching import Features, MatchingOptions, match, match_both
-
-_TILE = 4
-"""Images on each side of the block of pairs that one job loads and matches."""
+from clustering.pairs import ALL, all_pairs
+from clustering.tiles import Highest, Store, Tile, in_tiles
 
 
 @dataclass(frozen=True)
@@ -52,12 +57,15 @@ class SimilarityOptions:
         mirrored: Whether the second image is matched mirrored as well. The paper's footnote 1 names objects that look
             the other way as what misleads it.
         top: Highest similarities averaged into a part's quality, >= 1. 100 in the reference.
+        pairs: Which pairs of images are matched: "all" (paper), or "knn:K", each image with the K nearest by the
+            network's features (see `clustering.pairs`).
     """
 
     matching: MatchingOptions = field(default_factory=MatchingOptions)
     symmetry: Literal["geometric", "mirror"] = "geometric"
     mirrored: bool = True
     top: int = 100
+    pairs: str = ALL
 
 
 @dataclass(frozen=True)
@@ -65,17 +73,51 @@ class Similarity:
     """Similarity of the P parts of all images, in the order of images and of their proposals.
 
     Attributes:
-        matrix: float32 (P, P), symmetric, >= 0; 0 between parts of one image, the diagonal included.
         image: int64 (P,), index of the image a part belongs to.
         proposal: int64 (P,), index of the part among its image's proposals.
-        quality: float32 (P,), mean of a part's `top` highest similarities, of all of them where the other
-            images have fewer parts.
+        quality: float32 (P,), mean of a part's `top` highest similarities, of all of them where the images that its
+            image is matched with have fewer parts.
+        counts: int64 (N,), parts of each image.
+        tiles: The pairs of images that are kept together.
+        store: The tiles' similarities.
     """
 
-    matrix: NDArray[np.float32]
     image: NDArray[np.int64]
     proposal: NDArray[np.int64]
     quality: NDArray[np.float32]
+    counts: NDArray[np.int64]
+    tiles: Sequence[Sequence[tuple[int, int]]]
+    store: Store
+
+    @cached_property
+    def matrix(self) -> NDArray[np.float32]:
+        """float32 (P, P), symmetric, >= 0; 0 between parts of one image, the diagonal included. For few parts."""
+        matrix: NDArray[np.float32] = self.among(np.arange(len(self.image))).toarray()
+        return matrix
+
+    def among(self, parts: NDArray[np.int64]) -> csr_array:
+        """The non-zero similarities of some parts, float32 (len(parts), len(parts)), symmetric.
+
+        Args:
+            parts: int64, rising indices of parts.
+        """
+        ends = np.cumsum([0, *self.counts])
+        cuts = np.searchsorted(parts, ends)
+        wanted = [parts[cuts[i] : cuts[i + 1]] - ends[i] for i in range(len(self.counts))]
+        rows, columns, values = [], [], []
+        for number, tile in enumerate(self.tiles):
+            blocks = self.store[number].unpack([(self.counts[one], self.counts[other]) for one, other in tile])
+            for (one, other), block in zip(tile, blocks, strict=True):
+                chosen = block[np.ix_(wanted[one], wanted[other])]
+                row, column = np.nonzero(chosen)
+                rows.append((row + cuts[one]).astype(np.int32))
+                columns.append((column + cuts[other]).astype(np.int32))
+                values.append(chosen[row, column])
+        if not values:
+            return csr_array((len(parts), len(parts)), dtype=np.float32)
+        entries = (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns)))
+        upper = csr_array(entries, shape=(len(parts), len(parts)))
+        return csr_array(upper + upper.T)
 
 
 def similarity(
@@ -83,16 +125,21 @@ def similarity(
     kept: Sequence[NDArray[np.bool_]],
     options: SimilarityOptions | None = None,
     *,
+    pairs: NDArray[np.int64] | None = None,
+    store: Store | None = None,
     jobs: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Similarity:
-    """Matches all pairs of images and collects the similarity of their parts.
+    """Matches pairs of images and collects the similarity of their parts.
 
     Args:
         load: Gives the features of image 0..N-1. Called several times for an image, from several threads; no
-            more than eight images a job are held at a time.
+            more than five images a job are held at a time.
         kept: For each of the N images bool (M,), True = a part.
-        options: Hyperparameters; the defaults without it.
+        options: Hyperparameters; the defaults without it. Its `pairs` are a matter of the caller's.
+        pairs: int64 (n, 2), one < other, in rising order: the pairs of images to match; None for all.
+        store: Where similarities are kept; in memory without it. What it holds already is not computed again, and
+            has to come from the same arguments.
         jobs: Threads, >= 1; -1 for one a core. The result is the same, bit by bit, for any number.
         progress: Called with the number of pairs done and of all pairs, in this thread.
 
@@ -100,46 +147,46 @@ def similarity(
         ValueError: An image's `kept` has another length than its boxes.
     """
     options = options or SimilarityOptions()
-    counts = [int(np.count_nonzero(flags)) for flags in kept]
-    ends = np.cumsum([0, *counts])
-    matrix = np.zeros((ends[-1], ends[-1]), dtype=np.float32)
-    tiles = _tiles(len(kept))
-    total, done = sum(map(len, tiles)), 0
+    pairs = all_pairs(len(kept)) if pairs is None else pairs
+    held: Store = {} if store is None else store
+    tiles = in_tiles(pairs)
+    counts = np.array([np.count_nonzero(flags) for flags in kept], dtype=np.int64)
+    best = Highest(counts, options.top)
+    done = 0
 
+    def collect(number: int, tile: Tile) -> None:
+        nonlocal done
+        blocks = tile.unpack([(counts[one], counts[other]) for one, other in tiles[number]])
+        best.see(tiles[number], blocks)
+        done += len(blocks)
+        if progress is not None:
+            progress(done, len(pairs))
+
+    missing = []
+    for number in range(len(tiles)):
+        if number in held:
+            collect(number, held[number])
+        else:
+            missing.append(number)
     # Threads, not processes: the work is in numpy calls that release the interpreter's lock, and features need
     # not be sent. One BLAS thread each, because sums must not depend on how many there are.
     with threadpool_limits(limits=1):
         results = Parallel(n_jobs=jobs, backend="threading", return_as="generator")(
-            delayed(_match_tile)(load, kept, tile, options) for tile in tiles
+            delayed(_match_tile)(load, kept, tiles[number], options) for number in missing
         )
-        for tile, blocks in zip(tiles, results, strict=True):
-            for (one, other), block in zip(tile, blocks, strict=True):
-                rows, columns = slice(ends[one], ends[one + 1]), slice(ends[other], ends[other + 1])
-                matrix[rows, columns] = block
-                matrix[columns, rows] = block.T
-                done += 1
-            if progress is not None:
-                progress(done, total)
+        for number, tile in zip(missing, results, strict=True):
+            held[number] = tile
+            collect(number, tile)
 
-    image = np.repeat(np.arange(len(kept)), counts)
     proposal = [np.flatnonzero(flags) for flags in kept]
     return Similarity(
-        matrix=matrix,
-        image=image,
+        image=np.repeat(np.arange(len(kept)), counts),
         proposal=np.concatenate(proposal) if proposal else np.zeros(0, dtype=np.int64),
-        quality=_quality(matrix, image, options.top),
+        quality=best.quality(),
+        counts=counts,
+        tiles=tiles,
+        store=held,
     )
-
-
-def _tiles(images: int) -> list[list[tuple[int, int]]]:
-    """All unordered pairs of images, in blocks that share few images; a fixed order."""
-    groups = [range(start, min(start + _TILE, images)) for start in range(0, images, _TILE)]
-    tiles = []
-    for ones, others in combinations_with_replacement(groups, 2):
-        pairs = [(one, other) for one in ones for other in others if one < other]
-        if pairs:
-            tiles.append(pairs)
-    return tiles
 
 
 def _match_tile(
@@ -147,24 +194,28 @@ def _match_tile(
     kept: Sequence[NDArray[np.bool_]],
     tile: list[tuple[int, int]],
     options: SimilarityOptions,
-) -> list[NDArray[np.float32]]:
-    """Similarities of the kept proposals of some pairs of images, float32 (kept in one, kept in other) each."""
-    features: dict[int, Features] = {}
-    for index in sorted({index for pair in tile for index in pair if kept[index].any()}):
-        features[index] = load(index)
-        if len(kept[index]) != len(features[index].boxes):
-            raise ValueError(
-                f"kept: image {index} has {len(features[index].boxes)} boxes, but {len(kept[index])} flags"
-            )
+) -> Tile:
+    """Similarities of the kept proposals of some pairs of images."""
+    firsts = {one for one, other in tile if kept[one].any() and kept[other].any()}
+    held = {one: _checked(load(one), kept[one], one) for one in sorted(firsts)}
     blocks = []
-    for one, other in tile:
-        if not (kept[one].any() and kept[other].any()):
-            shape = (np.count_nonzero(kept[one]), np.count_nonzero(kept[other]))
-            blocks.append(np.zeros(shape, dtype=np.float32))
-            continue
-        block = _pair_scores(features[one], features[other], options)
-        blocks.append(block[np.ix_(kept[one], kept[other])])
-    return blocks
+    for other, pairs in groupby(tile, key=lambda pair: pair[1]):
+        second: Features | None = None
+        for one, _ in pairs:
+            if one not in held or not kept[other].any():
+                shape = (np.count_nonzero(kept[one]), np.count_nonzero(kept[other]))
+                blocks.append(np.zeros(shape, dtype=np.float32))
+                continue
+            second = second or held.get(other) or _checked(load(other), kept[other], other)
+            blocks.append(_pair_scores(held[one], second, options)[np.ix_(kept[one], kept[other])])
+    return Tile.pack(blocks)
+
+
+def _checked(features: Features, flags: NDArray[np.bool_], index: int) -> Features:
+    """The features of an image, which has to have as many boxes as flags."""
+    if len(flags) != len(features.boxes):
+        raise ValueError(f"kept: image {index} has {len(features.boxes)} boxes, but {len(flags)} flags")
+    return features
 
 
 def _pair_scores(a: Features, b: Features, options: SimilarityOptions) -> NDArray[np.float32]:
@@ -183,14 +234,3 @@ def _symmetrised(a: Features, b: Features, options: SimilarityOptions) -> NDArra
     forward, backward = match_both(a, b, options.matching)
     scores: NDArray[np.float32] = np.sqrt(forward) * np.sqrt(backward.T)
     return scores
-
-
-def _quality(matrix: NDArray[np.float32], image: NDArray[np.int64], top: int) -> NDArray[np.float32]:
-    """Mean of each part's highest similarities to parts of other images, float32 (P,)."""
-    quality = np.zeros(len(matrix), dtype=np.float32)
-    for part, row in enumerate(matrix):
-        others = row[image != image[part]]
-        if len(others):
-            highest = min(top, len(others))
-            quality[part] = np.sort(np.partition(others, -highest)[-highest:]).mean()
-    return quality

@@ -1,13 +1,14 @@
-"""What matching costs: a pair of images, and all pairs by number of images and of proposals.
+"""What matching costs: a pair of images, and all pairs by number of images and of proposals; and clustering.
 
     python scripts/bench_matching.py
     python scripts/bench_matching.py --images 25 50 100 200 --proposals 250 500 1000 --jobs 2
 
 Matched is what `clustering.similarity` matches by default: whitened HOG (1984 numbers a box), both directions, the
 second image as it is and mirrored. The features are random, which the cost does not depend on; they are read from
-files, as in a run; three in ten proposals are parts. A pair is measured in one thread, its time is that of the
+files, and similarities are kept in files, as in a run; three in ten proposals are parts, at most 150, and 12 of them
+stay. A pair is measured in one thread, its time is that of the
 processor (the best of several rounds is what an idle machine needs). The table's runs are processes of their own:
-peak memory is that of the whole process, under which Python and its libraries take about 200 MB. Everything is
+peak memory is that of the whole process, of which Python and its libraries take about 620 MB. Everything is
 computed on the CPU; there is no GPU path, so that no figure is one of a GPU.
 """
 
@@ -16,16 +17,21 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import resource
+import shutil
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
+from scipy.sparse import csr_array
 from threadpoolctl import threadpool_limits
 
 from clustering.descriptors import CELLS, CHANNELS
 from clustering.matching import Features, MatchingOptions, match_both
+from clustering.message_passing import pass_messages
+from clustering.proposals import ProposalOptions
 from clustering.similarity import SimilarityOptions, similarity
+from summaries.stages.parts import TileFolder
 from summaries.store import read_npz, write_npz
 
 FRAME = (224, 224)
@@ -53,7 +59,7 @@ def load(folder: Path, index: int) -> Features:
 
 def parts(proposals: int) -> np.ndarray:
     """Which proposals are parts."""
-    return np.arange(proposals) < PARTS * proposals
+    return np.arange(proposals) < min(PARTS * proposals, ProposalOptions().max_kept)
 
 
 def bench_pair(folder: Path, proposals: int, rounds: int) -> None:
@@ -85,10 +91,13 @@ def bench_pair(folder: Path, proposals: int, rounds: int) -> None:
 
 
 def run(folder: Path, images: int, proposals: int, jobs: int, results: multiprocessing.Queue) -> None:
-    """All pairs of so many images; puts wall seconds, processor seconds and peak megabytes."""
+    """All pairs of so many images and the matrix of what stays; puts wall and processor seconds, peak megabytes."""
     kept = [parts(proposals)] * images
     wall, cpu = time.perf_counter(), time.process_time()
-    similarity(lambda index: load(folder, index), kept, jobs=jobs)
+    found = similarity(lambda index: load(folder, index), kept, store=TileFolder(folder / "tiles"), jobs=jobs)
+    rank = np.argsort(-found.quality, kind="stable")
+    stay = [rank[found.image[rank] == index][: ProposalOptions().max_parts] for index in range(images)]
+    found.among(np.sort(np.concatenate(stay)))
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     results.put((wall, cpu, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
 
@@ -106,8 +115,37 @@ def bench_sizes(folder: Path, images: list[int], proposals: list[int], jobs: int
             process.start()
             wall, cpu, memory = results.get()
             process.join()
+            shutil.rmtree(folder / "tiles")
             pairs = count * (count - 1) // 2
             print(f"  {count:6} {boxes:9} {pairs:6} {wall:8.1f} {1e3 * cpu / pairs:11.1f} {memory:8.0f}", flush=True)
+
+
+def affinity(parts: int, neighbours: int, results: multiprocessing.Queue) -> None:
+    """Sparse affinity propagation; puts stored similarities a part, iterations, seconds of each, peak megabytes."""
+    rng = np.random.default_rng(0)
+    one, other = rng.integers(0, parts, (2, parts * neighbours // 2))
+    values = rng.random(len(one), dtype=np.float32)
+    upper = csr_array((values, (np.minimum(one, other), np.maximum(one, other))), shape=(parts, parts))
+    graph = csr_array(upper + upper.T)
+    cpu = time.process_time()
+    iterations = pass_messages(graph, 0.9, iterations=200).iterations
+    cpu = time.process_time() - cpu
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    results.put((graph.nnz / parts, iterations, cpu / iterations, memory))
+
+
+def bench_affinity(parts: list[int], neighbours: int) -> None:
+    """Prints what an iteration of sparse affinity propagation costs."""
+    print("sparse affinity propagation, one thread")
+    print(f"  {'parts':>6} {'similarities a part':>19} {'iterations':>10} {'cpu s/iteration':>15} {'peak MB':>8}")
+    context = multiprocessing.get_context("spawn")
+    for count in parts:
+        results = context.Queue()
+        process = context.Process(target=affinity, args=(count, neighbours, results))
+        process.start()
+        stored, iterations, seconds, memory = results.get()
+        process.join()
+        print(f"  {count:6} {stored:19.0f} {iterations:10} {seconds:15.3f} {memory:8.0f}", flush=True)
 
 
 def main() -> None:
@@ -116,12 +154,16 @@ def main() -> None:
     parser.add_argument("--images", type=int, nargs="*", default=[25, 50], help="sizes of the table; none skips it")
     parser.add_argument("--proposals", type=int, nargs="+", default=[250, 500, 1000])
     parser.add_argument("--jobs", type=int, default=1, help="threads of the table")
+    parser.add_argument("--parts", type=int, nargs="*", default=[5000, 20000], help="of affinity propagation; or none")
+    parser.add_argument("--neighbours", type=int, default=200, help="similarities of each of these parts")
     parser.add_argument("--rounds", type=int, default=30, help="repetitions of a pair")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         bench_pair(Path(name), 500, arguments.rounds)
         if arguments.images:
             bench_sizes(Path(name), arguments.images, arguments.proposals, arguments.jobs)
+    if arguments.parts:
+        bench_affinity(arguments.parts, arguments.neighbours)
 
 
 if __name__ == "__main__":

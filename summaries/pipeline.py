@@ -12,7 +12,7 @@ import importlib.metadata
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
+from clustering.pairs import count_neighbours
 from masks.classifier import Classifier, find_class
 from masks.errors import UserError
 from masks.images import list_images
@@ -181,6 +182,7 @@ def run(job: Job, classifier: Classifier, *, force: tuple[str, ...] = (), until:
     Raises:
         UserError: For whatever a user can cause.
     """
+    count_neighbours(job.settings.similarity.pairs)
     with opened(job.out), classifier:
         pipeline = Pipeline(job.out, force=force)
         target = find_class(job.target or job.folder.name, classifier.labels, classifier.count_classes())
@@ -190,12 +192,14 @@ def run(job: Job, classifier: Classifier, *, force: tuple[str, ...] = (), until:
         if last >= 1:
             _masks(pipeline, job, classifier, target)
         if last >= 2:
-            parts(pipeline, job.settings, job.seed, job.jobs, until)
+            parts(pipeline, job.settings, job.seed, job.jobs, lambda: nullcontext(classifier), until)
     return Run(job.out)
 
 
-def parts(pipeline: Pipeline, settings: Settings, seed: int, jobs: int, until: str = "gallery") -> None:
-    """The stages after the masks; they need nothing but the run folder."""
+def parts(
+    pipeline: Pipeline, settings: Settings, seed: int, jobs: int, network: stages.Network, until: str = "gallery"
+) -> None:
+    """The stages after the masks; they need the run folder, and the network for descriptors and pairs of images."""
     last = STAGES.index(until)
     found = Run(pipeline.out)
     frames = digest([(row.id, row.sha256) for row in found.images if row.status == "ok"])
@@ -214,13 +218,18 @@ def parts(pipeline: Pipeline, settings: Settings, seed: int, jobs: int, until: s
     )
     if last >= 3:
         masks = digest([hash_file(pipeline.out / "masks" / f"{image}.png") for image in found.ids])
+        matching = {"frames": frames, "masks": masks, "seed": seed}
+        matching |= {name: options[name] for name in ("proposals", "appearance", "similarity")}
+        if count_neighbours(settings.similarity.pairs) is not None or settings.appearance.descriptor != "hog":
+            matching["model"] = pipeline.info["model"]["fingerprint"]
         pipeline.stage(
             "matching",
             "pairs",
-            {"frames": frames, "masks": masks, "seed": seed}
-            | {name: options[name] for name in ("proposals", "similarity")},
+            matching,
             [pipeline.out / "work" / "similarity.npz"],
-            lambda tick: stages.run_matching(pipeline.out, settings, jobs=jobs, tick=tick),
+            lambda tick: stages.run_matching(
+                pipeline.out, settings, network, jobs=jobs, key=digest(matching), tick=tick
+            ),
         )
     if last >= 4:
         similarity = hash_file(pipeline.out / "work" / "similarity.npz")

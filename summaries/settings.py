@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from clustering.affinity import AffinityOptions
+from clustering.appearance import AppearanceOptions
 from clustering.proposals import ProposalOptions
 from clustering.prune import PruneOptions
 from clustering.similarity import SimilarityOptions
@@ -33,6 +34,7 @@ class Settings:
         masks: Optimisation of masks.
         binary: Cleaning of the binary mask.
         proposals: Object proposals, and which of them are parts.
+        appearance: What proposals are described by.
         similarity: Proposal flow between images.
         affinity: Clustering.
         prune: Which clusters are kept.
@@ -41,6 +43,7 @@ class Settings:
     masks: Schedule = field(default_factory=lambda: preset(DEFAULT_PRESET))
     binary: BinaryOptions = field(default_factory=BinaryOptions)
     proposals: ProposalOptions = field(default_factory=ProposalOptions)
+    appearance: AppearanceOptions = field(default_factory=AppearanceOptions)
     similarity: SimilarityOptions = field(default_factory=SimilarityOptions)
     affinity: AffinityOptions = field(default_factory=AffinityOptions)
     prune: PruneOptions = field(default_factory=PruneOptions)

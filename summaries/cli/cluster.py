@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from clustering.affinity import AffinityOptions
+from clustering.pairs import count_neighbours
 from clustering.proposals import ProposalOptions
 from clustering.prune import PruneOptions
 from clustering.similarity import SimilarityOptions
 from summaries.cli import parse
-from summaries.cli.again import recorded_job, recorded_settings, settings_of_named
+from summaries.cli.again import recorded_classifier, recorded_job, recorded_settings, settings_of_named
 from summaries.pipeline import Pipeline, opened, parts
 from summaries.settings import Settings, plain
+from summaries.store import Run
 
 EXAMPLE = "visual-summaries cluster runs/church --set.affinity.preference -0.5"
 
@@ -56,9 +59,12 @@ def main(arguments: Sequence[str]) -> None:
         affinity=options.affinity,
         prune=options.prune,
     )
+    count_neighbours(settings.similarity.pairs)
     job = recorded_job(options.run, settings, options.jobs)
+    device = "cpu" if Run(options.run).info["device"] == "cpu" else "auto"
     with opened(options.run):
         pipeline = Pipeline(options.run, force=("matching", "clusters"))
         pipeline.info["config"]["settings"] = plain(settings)
         pipeline.save()
-        parts(pipeline, settings, job.seed, job.jobs, "clusters")
+        network = partial(recorded_classifier, options.run, device)
+        parts(pipeline, settings, job.seed, job.jobs, network, "clusters")

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import tyro
 
+from clustering.pairs import count_neighbours
 from masks.errors import UserError
 from masks.images import class_folders
 from masks.models import InputFormat, choose_device, load_classifier
@@ -44,6 +45,8 @@ class Arguments:
         config: TOML or JSON file with options, between preset and command line.
         jobs: Processes; default: one a core.
         masks: Folder of masks made elsewhere (ID.npz or ID.png, white = salient) in place of the mask stage.
+        pairs: Pairs of images to match: all, or knn:20 for each with its 20 nearest by the network's features; short
+            for --set.similarity.pairs.
         settings: Options of the stages.
     """
 
@@ -61,6 +64,7 @@ class Arguments:
     config: Path | None = None
     jobs: int | None = None
     masks: Path | None = None
+    pairs: str | None = None
     settings: Annotated[Settings, tyro.conf.arg(name="set")] = field(default_factory=Settings)
 
 
@@ -102,6 +106,10 @@ def run_folders(options: Arguments) -> list[Run]:
         raise UserError(f"--jobs is {options.jobs}: give at least 1")
     if options.masks is not None and not options.masks.is_dir():
         raise UserError(f"--masks {options.masks} is not a folder")
+    settings = options.settings
+    if options.pairs is not None:
+        settings = replace(settings, similarity=replace(settings.similarity, pairs=options.pairs))
+    count_neighbours(settings.similarity.pairs)
     folders = class_folders(options.images)
     device = choose_device(options.device)
     with progress("training the network", "epochs") as tick:
@@ -122,7 +130,7 @@ def run_folders(options: Arguments) -> list[Run]:
         jobs=options.jobs or os.cpu_count() or 1,
         masks=options.masks,
         preset=options.preset,
-        settings=options.settings,
+        settings=settings,
         model={"spec": options.model, "weights": options.weights, "input": plain_input(options.input)},
     )
     if not folders:

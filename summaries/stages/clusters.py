@@ -23,11 +23,11 @@ from clustering.prune import (
 )
 from summaries.progress import say
 from summaries.settings import Settings
+from summaries.stages.matched import read_matched
 from summaries.store import (
     PartRow,
     Run,
     read_names,
-    read_npz,
     write_csv,
     write_json,
     write_names,
@@ -38,12 +38,11 @@ from summaries.summary import Member, Summary
 def run_clusters(path: Path, settings: Settings, *, seed: int) -> dict[str, Any]:
     """Clusters the parts and prunes: writes ``parts.csv`` and ``summaries.json``."""
     run = Run(path)
-    data = read_npz(path / "work" / "similarity.npz")
-    image, boxes = data["image"].astype(np.int64), data["boxes"]
-    clusters = propagate(data["matrix"], settings.affinity, seed=seed)
+    matched = read_matched(path / "work" / "similarity.npz")
+    image, boxes = matched.image, matched.boxes
+    clusters = propagate(matched.matrix, settings.affinity, seed=seed)
     groups = [_group(clusters, number, image) for number in range(len(clusters.exemplars))]
-    matrices = [data["matrix"][np.ix_(group.first, group.first)] for group in groups]
-    cohesions = cohere(matrices, settings.prune)
+    cohesions = cohere([matched.among(group.first) for group in groups], settings.prune)
     for group, cohesion in zip(groups, cohesions, strict=True):
         leaves = zip(group.first, cohesion.leaves, strict=True)
         group.left = [part for part, reason in leaves if not reason or part == group.exemplar]
@@ -68,7 +67,7 @@ def run_clusters(path: Path, settings: Settings, *, seed: int) -> dict[str, Any]
             similar = next(member.similarity for member in summary.members if member.part == part)
         x0, y0, x1, y1 = (float(side) for side in boxes[part])
         exemplar = int(summary is not None and summary.exemplar == part)
-        region = int(data["region"][part])
+        region = int(matched.region[part])
         rows.append(PartRow(part, run.ids[image[part]], region, x0, y0, x1, y1, cluster, exemplar, similar))
     write_csv(path / "parts.csv", PartRow, rows)
     return {
@@ -110,7 +109,7 @@ class _Group:
 def _group(clusters: Clusters, number: int, image: npt.NDArray[np.int64]) -> _Group:
     exemplar = int(clusters.exemplars[number])
     parts = np.flatnonzero(clusters.labels == number)
-    alike = clusters.similarity[parts, exemplar].copy()
+    alike = clusters.similarity_to(exemplar, parts)
     alike[parts == exemplar] = 2.0  # the exemplar comes first, whatever the ranks are
     first: list[int] = parts[one_per_image(alike, image[parts])].tolist()
     return _Group(exemplar, parts.tolist(), first, first)

@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
+from clustering.appearance import deep_encoder
 from clustering.descriptors import describe
 from clustering.matching import Features, mirror
+from clustering.pairs import all_pairs, count_neighbours, encode, nearest_pairs
 from clustering.proposals import ProposalOptions, choose, not_redundant, selective_search
 from clustering.similarity import similarity
+from clustering.tiles import Tile
+from masks.classifier import Classifier
 from summaries.progress import Tick
 from summaries.settings import Settings
-from summaries.store import (
-    Run,
-    digest,
-    read_npz,
-    remove_others,
-    write_npz,
-)
+from summaries.stages.matched import Matched, write_matched
+from summaries.store import Run, digest, read_npz, write_npz
+
+Network = Callable[[], AbstractContextManager[Classifier]]
+"""Gives the network under explanation, to be used inside its context."""
+
+Describer = Callable[[NDArray[np.uint8], NDArray[np.float32]], NDArray[np.float32]]
+"""Gives the descriptors (M, D) of the boxes (M, 4) of an image."""
 
 
 def run_proposals(
@@ -46,28 +58,72 @@ def _proposals_path(path: Path, image: str) -> Path:
     return path / "work" / "proposals" / f"{image}.npz"
 
 
-def run_matching(path: Path, settings: Settings, *, jobs: int, tick: Tick) -> dict[str, float]:
-    """Chooses the parts, matches all pairs of images, removes redundant parts: writes ``work/similarity.npz``."""
+class TileFolder:
+    """Similarities of pairs of images in a folder, a tile a file (see `clustering.tiles.Store`).
+
+    Attributes:
+        folder: The folder.
+        new: Numbers of the tiles that were not there before.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.new: set[int] = set()
+
+    def __contains__(self, number: object, /) -> bool:
+        return self._file(number).exists()
+
+    def __getitem__(self, number: int, /) -> Tile:
+        return Tile(**read_npz(self._file(number)))
+
+    def __setitem__(self, number: int, tile: Tile, /) -> None:
+        write_npz(self._file(number), compress=False, found=tile.found, values=tile.values)
+        self.new.add(number)
+
+    def _file(self, number: object) -> Path:
+        return self.folder / f"{number}.npz"
+
+
+def run_matching(
+    path: Path, settings: Settings, network: Network, *, jobs: int, key: str, tick: Tick
+) -> dict[str, Any]:
+    """Chooses the parts, matches pairs of images, removes redundant parts: writes ``work/similarity.npz``.
+
+    What was computed under the same key before a kill is not computed again.
+    """
     run = Run(path)
     ids = run.ids
-    chosen, sizes = [], []
-    features = path / "work" / "features"
-    for image in ids:
-        proposals = choose(read_npz(_proposals_path(path, image))["boxes"], run.mask(image).binary, settings.proposals)
-        frame = run.frame(image)
-        arrays = {"descriptors": describe(frame, proposals.boxes)}
-        if settings.similarity.mirrored:
-            turned = np.ascontiguousarray(frame[:, ::-1])
-            arrays["mirrored"] = describe(turned, mirror(proposals.boxes, frame.shape[1]))
-        write_npz(features / f"{image}.npz", compress=False, **arrays)
-        chosen.append(proposals)
-        sizes.append((frame.shape[0], frame.shape[1]))
+    pairs = _pairs(run, settings.similarity.pairs, network)
+    work = path / "work" / "matching" / digest([key, pairs.tolist()])
+    for other in work.parent.iterdir() if work.parent.is_dir() else ():
+        if other != work:
+            shutil.rmtree(other)
+    chosen = [
+        choose(read_npz(_proposals_path(path, image))["boxes"], run.mask(image).binary, settings.proposals)
+        for image in ids
+    ]
+    files = [work / "features" / f"{image}.npz" for image in ids]
+    boxes_of = [proposals.boxes for proposals in chosen]
+    deep = _describe_all(run, boxes_of, files, settings, network, jobs)
+    sizes = [run.frame(image).shape[:2] for image in ids]
 
     def load(index: int) -> Features:
-        arrays = read_npz(features / f"{ids[index]}.npz")
+        arrays = read_npz(files[index])
         return Features(arrays["descriptors"], chosen[index].boxes, sizes[index], arrays.get("mirrored"))
 
-    found = similarity(load, [p.kept for p in chosen], settings.similarity, jobs=jobs, progress=tick)
+    options = settings.similarity
+    if deep:
+        options = replace(options, matching=replace(options.matching, power=settings.appearance.power))
+    tiles = TileFolder(work / "tiles")
+    found = similarity(
+        load,
+        [p.kept for p in chosen],
+        options,
+        pairs=pairs,
+        store=tiles,
+        jobs=jobs,
+        progress=tick,
+    )
     stays = []
     for index, proposals in enumerate(chosen):
         of_image = np.flatnonzero(found.image == index)
@@ -76,16 +132,20 @@ def run_matching(path: Path, settings: Settings, *, jobs: int, tick: Tick) -> di
     parts = np.concatenate(stays) if stays else np.zeros(0, np.int64)
     boxes = [chosen[i].boxes[j] for i, j in zip(found.image[parts], found.proposal[parts], strict=True)]
     regions = [chosen[i].region[j] for i, j in zip(found.image[parts], found.proposal[parts], strict=True)]
-    write_npz(
-        path / "work" / "similarity.npz",
-        matrix=found.matrix[np.ix_(parts, parts)],
+    matched = Matched(
+        matrix=found.among(parts),
         image=found.image[parts],
         boxes=np.array(boxes, np.float32).reshape(-1, 4),
         region=np.array(regions, np.int32),
+        pairs=None if len(pairs) == len(all_pairs(len(ids))) else pairs,
     )
-    remove_others(features, set())
+    write_matched(path / "work" / "similarity.npz", matched)
+    shutil.rmtree(work.parent)
     per_image = np.bincount(found.image[parts], minlength=len(ids))
     return {
+        "descriptor": "deep" if deep else "hog",
+        "pairs": len(pairs),
+        "pairs kept": len(pairs) - sum(len(found.tiles[number]) for number in tiles.new),
         "proposals": sum(len(p.boxes) for p in chosen),
         "on the mask": len(found.image),
         "parts": len(parts),
@@ -93,3 +153,51 @@ def run_matching(path: Path, settings: Settings, *, jobs: int, tick: Tick) -> di
         "parts an image, least": int(per_image.min()),
         "parts an image, most": int(per_image.max()),
     }
+
+
+def _pairs(run: Run, wanted: str, network: Network) -> NDArray[np.int64]:
+    """The pairs of images to match, by their indices among the run's."""
+    neighbours = count_neighbours(wanted)
+    if neighbours is None or neighbours >= len(run.ids) - 1:
+        return all_pairs(len(run.ids))
+    with network() as classifier:
+        return nearest_pairs(encode(classifier, map(run.frame, run.ids)), neighbours)
+
+
+def _describe_all(
+    run: Run,
+    boxes: Sequence[NDArray[np.float32]],
+    files: Sequence[Path],
+    settings: Settings,
+    network: Network,
+    jobs: int,
+) -> bool:
+    """Writes the descriptors of all images that have none yet; tells whether they are deep ones."""
+
+    def write(index: int, describer: Describer) -> None:
+        if not files[index].exists():
+            frame = run.frame(run.ids[index])
+            _describe(frame, boxes[index], settings.similarity.mirrored, describer, files[index])
+
+    with ExitStack() as stack:
+        encoder = None
+        if settings.appearance.descriptor != "hog":
+            encoder = deep_encoder(stack.enter_context(network()), settings.appearance)
+        if encoder is not None:
+            for index in range(len(files)):
+                write(index, encoder.describe)
+            return True
+    # Threads, with one BLAS thread each, for the reasons of clustering.similarity.
+    with threadpool_limits(limits=1):
+        Parallel(n_jobs=jobs, backend="threading")(delayed(write)(index, describe) for index in range(len(files)))
+    return False
+
+
+def _describe(
+    frame: NDArray[np.uint8], boxes: NDArray[np.float32], mirrored: bool, describer: Describer, file: Path
+) -> None:
+    arrays = {"descriptors": describer(frame, boxes)}
+    if mirrored:
+        turned = np.ascontiguousarray(frame[:, ::-1])
+        arrays["mirrored"] = describer(turned, mirror(boxes, frame.shape[1]))
+    write_npz(file, compress=False, **arrays)

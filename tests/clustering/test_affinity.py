@@ -4,8 +4,10 @@ import warnings
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 from sklearn.cluster import AffinityPropagation
 
+from clustering import affinity
 from clustering.affinity import AffinityOptions, propagate, ranked
 
 
@@ -138,3 +140,50 @@ def test_the_seed_decides_and_the_matrix_is_left_alone():
 def test_other_shapes_are_refused(shape):
     with pytest.raises(ValueError, match="matrix: expected"):
         propagate(np.zeros(shape, np.float32))
+
+
+def test_sparse_similarities_give_the_clusters_of_dense_ones():
+    matrix, block = planted([4, 9, 6])
+    dense = propagate(matrix, AffinityOptions(preference=0.2))
+    sparse = propagate(csr_array(matrix), AffinityOptions(preference=0.2))
+    assert np.array_equal(sparse.labels, dense.labels)
+    assert np.array_equal(sparse.exemplars, dense.exemplars)
+    assert np.array_equal(sparse.similarity.toarray(), dense.similarity)
+    assert sparse.converged
+    parts = np.flatnonzero(block == block[0])
+    for exemplar in dense.exemplars:
+        assert np.array_equal(sparse.similarity_to(exemplar, parts), dense.similarity_to(exemplar, parts))
+
+
+def test_more_parts_than_scikit_learn_is_given_are_clustered_on_the_non_zero_similarities(monkeypatch):
+    matrix, block = planted([5, 8, 7])
+    matrix[block[:, None] != block] = 0
+    monkeypatch.setattr(affinity, "DENSE_PARTS", 19)
+    monkeypatch.setattr(affinity, "AffinityPropagation", lambda **options: pytest.fail("scikit-learn"))
+    found = propagate(matrix, AffinityOptions(preference=-5.0))
+    assert same_partition(found.labels, block)
+    assert np.array_equal(found.similarity, ranked(matrix))
+
+
+def test_ranks_of_sparse_similarities_leave_stored_zeros_out():
+    matrix, _ = planted([3, 4])
+    stored = csr_array(matrix)
+    stored.data[:4] = 0
+    expected = ranked(stored.toarray())
+    found = propagate(stored).similarity
+    assert np.array_equal(found.toarray(), expected)
+    assert found.nnz == np.count_nonzero(expected)
+
+
+def test_sparse_parts_without_convergence():
+    matrix, _ = planted([5, 7])
+    found = propagate(csr_array(matrix), AffinityOptions(iterations=2))
+    assert not found.converged
+    assert set(found.labels.tolist()) <= set(range(-1, len(found.exemplars)))
+
+
+@pytest.mark.parametrize("parts", [0, 1])
+def test_no_sparse_part_and_one(parts):
+    found = propagate(csr_array((parts, parts), dtype=np.float32))
+    assert found.labels.tolist() == found.exemplars.tolist() == [0] * parts
+    assert found.converged

@@ -7,7 +7,7 @@ from skimage.metrics import structural_similarity
 
 from clustering.prune import PruneOptions, cohere, one_per_image, pairwise_ssim, patch, prune
 
-REFERENCE = PruneOptions(cluster_share=0.9, member_share=0.6)
+REFERENCE = PruneOptions(min_members=4, cluster_share=0.9, member_share=0.6)
 
 
 def cluster(members, value, odd=None, odd_value=0.0):
@@ -52,7 +52,7 @@ def test_no_and_one_patch_have_no_pairs():
 def test_alike_clusters_are_kept_with_the_figures_of_their_pairs():
     matrix = cluster(4, 0.5)
     matrix[0, 1] = matrix[1, 0] = 0.6
-    (verdict,) = prune([matrix])
+    (verdict,) = prune([matrix], PruneOptions(min_members=4))
     assert verdict.kept
     assert verdict.reason == ""
     assert verdict.leaves == ("", "", "", "")
@@ -172,3 +172,22 @@ def test_patches_are_grey_as_the_eye_sees_it():
     image[:] = (200, 100, 50)
     expected = 0.299 * 200 + 0.587 * 100 + 0.114 * 50  # ITU-R BT.601
     assert np.abs(patch(image, np.array([0, 0, 16, 16], np.float32), 16) - expected).max() <= 1
+
+
+def test_pairs_that_nobody_matched_have_no_say():
+    options = PruneOptions(min_members=4, similarity_quantile=0.5)
+    strong = np.full((6, 6), 0.8, np.float32)
+    weak = np.full((6, 6), 0.2, np.float32)
+    strong[5, 1:] = strong[1:, 5] = np.nan  # matched with one other member only
+    weak[:3, 3:] = weak[3:, :3] = np.nan
+    alone = np.full((6, 6), np.nan, np.float32)
+    for matrix in (strong, weak, alone):
+        np.fill_diagonal(matrix, 0)
+    one, two, three = cohere([strong, weak, alone], options)
+    assert one.kept
+    assert one.leaves == ("",) * 6
+    assert not two.kept
+    assert "median similarity 0.2 is under the class's 0.5" in two.reason
+    assert not three.kept
+    strong[5, 0] = strong[0, 5] = 0.1  # all that is known of it speaks against it
+    assert [bool(reason) for reason in cohere([strong, weak], options)[0].leaves] == [False] * 5 + [True]

@@ -1,4 +1,5 @@
 import dataclasses
+import tracemalloc
 
 import cv2
 import numpy as np
@@ -6,7 +7,10 @@ import pytest
 
 from clustering.descriptors import describe
 from clustering.matching import Features, MatchingOptions, match, mirror
+from clustering.pairs import all_pairs
 from clustering.similarity import SimilarityOptions, similarity
+from summaries.stages.parts import TileFolder
+from tests.reference.similarity import similarity as dense_similarity
 
 
 @pytest.fixture
@@ -124,3 +128,86 @@ def test_an_image_that_looks_the_other_way_is_matched_mirrored():
 
     assert found(True) > 0.9
     assert found(False) < 0.5
+
+
+def with_mirrored(features):
+    rng = np.random.default_rng(8)
+    return [
+        dataclasses.replace(one, mirrored=rng.normal(size=one.descriptors.shape).astype(np.float32)) for one in features
+    ]
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+@pytest.mark.parametrize("top", [1, 100])
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_all_pairs_are_bit_by_bit_those_of_the_dense_definition(images, jobs, top, mirrored):
+    features, kept = images
+    features = with_mirrored(features) if mirrored else features
+    matrix, quality = dense_similarity(features, kept, all_pairs(10).tolist(), top, mirrored)
+    found = similarity(features.__getitem__, kept, SimilarityOptions(top=top, mirrored=mirrored), jobs=jobs)
+    assert found.matrix.tobytes() == matrix.tobytes()
+    assert found.quality.tobytes() == quality.tobytes()
+    assert 0 < np.count_nonzero(matrix) < matrix.size / 2
+
+
+def test_some_pairs_are_matched_and_the_rest_is_zero(images):
+    features, kept = images
+    pairs = np.array([[0, 1], [0, 9], [1, 3], [3, 4], [4, 8], [5, 6], [6, 7]])
+    matrix, quality = dense_similarity(features, kept, pairs.tolist())
+    found = similarity(features.__getitem__, kept, pairs=pairs)
+    assert found.matrix.tobytes() == matrix.tobytes()
+    assert found.quality.tobytes() == quality.tobytes()
+    assert not found.quality[found.image == 2].any()  # in no pair
+
+
+def test_similarities_among_some_parts(images):
+    features, kept = images
+    found = similarity(features.__getitem__, kept)
+    parts = np.flatnonzero(np.random.default_rng(3).random(len(found.image)) < 0.4)
+    some = found.among(parts)
+    assert some.toarray().tobytes() == found.matrix[np.ix_(parts, parts)].tobytes()
+    assert some.nnz == np.count_nonzero(some.toarray())
+    assert found.among(parts[:0]).shape == (0, 0)
+
+
+def test_what_a_store_holds_is_not_matched_again(images):
+    features, kept = images
+    store = {}
+    first = similarity(features.__getitem__, kept, store=store)
+    assert len(store) > 2
+    loaded, seen = [], []
+
+    def load(index):
+        loaded.append(index)
+        return features[index]
+
+    del store[1]
+    again = similarity(load, kept, store=store, progress=lambda done, total: seen.append(done))
+    assert seen[-1] == 45
+    assert set(loaded) <= {image for pair in first.tiles[1] for image in pair}
+    assert again.matrix.tobytes() == first.matrix.tobytes()
+    assert again.quality.tobytes() == first.quality.tobytes()
+    loaded.clear()
+    similarity(load, kept, store=store)
+    assert loaded == []
+
+
+def test_memory_does_not_grow_with_the_square_of_the_parts(boxes, tmp_path):
+    places = boxes(120)
+    kept = np.ones(120, bool)
+    options = SimilarityOptions(matching=MatchingOptions(method="nam"))
+
+    def load(index):
+        z = np.random.default_rng(index).normal(size=(120, 4)).astype(np.float32)
+        return Features(z, places, (224, 224))
+
+    def peak(images):
+        tracemalloc.start()
+        found = similarity(load, [kept] * images, options, store=TileFolder(tmp_path / str(images)))
+        found.among(np.arange(0, 120 * images, 20))
+        highest = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return highest / 2**20
+
+    few, many = peak(8), peak(40)
+    assert many - few < 10  # MiB; the matrix of all 4800 parts is 88

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -11,6 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from clustering.affinity import AffinityOptions
+from summaries.drawing import Picture
+from summaries.settings import Settings, plain
+from summaries.stages.matched import Matched, write_matched
 from summaries.store import (
     ImageRow,
     MaskRow,
@@ -220,3 +224,89 @@ def promised() -> Callable[[Path], dict[str, bytes]]:
         return files | {"masks.csv": "\n".join(row[0] for row in table).encode()}
 
     return read
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A run whose summaries are known: eight images with four parts each, and the truth of these."""
+
+    run: Run
+    truth: Path
+
+
+PLANTED_PARTS = ("bow", "funnel", "flag", "hull")
+
+
+def _planted_frame(image: int) -> tuple[Picture, dict[str, tuple[int, int, int, int]]]:
+    """A frame of 96 pixels with a pattern of its own in each corner, moved a little, and where the patterns are."""
+    rng = np.random.default_rng(image)
+    frame = rng.normal(120, 4, (96, 96, 3))
+    boxes = {}
+    for k, name in enumerate(PLANTED_PARTS):
+        x0, y0 = (int(c) for c in rng.integers(4, 12, 2) + np.array([48 * (k % 2), 48 * (k // 2)]))
+        boxes[name] = (x0, y0, x0 + 30, y0 + 30)
+        y, x = np.mgrid[:30, :30]
+        wave = (np.sin(x), np.sin(0.8 * y), np.sin(0.6 * (x + y)), np.sin(0.05 * ((x - 15) ** 2 + (y - 15) ** 2)))[k]
+        frame[y0 : y0 + 30, x0 : x0 + 30] += 70 * wave[..., None] * np.eye(4)[k][:3] + 20 * wave[..., None]
+    return frame.clip(0, 255).astype(np.uint8), boxes
+
+
+@pytest.fixture
+def planted(tmp_path: Path) -> Callable[..., Planted]:
+    """Writes a run of eight images; its kept summaries are the parts, or clusters given by (image, part)."""
+
+    def make(clusters: Sequence[Sequence[tuple[int, int]]] | None = None, images: int = 8) -> Planted:
+        path, truth = tmp_path / "run", tmp_path / "truth"
+        if clusters is None:
+            clusters = [[(image, k) for image in range(images)] for k in range(len(PLANTED_PARTS))]
+        boxes = []
+        for image in range(images):
+            frame, where = _planted_frame(image)
+            pixels = {name: np.zeros((96, 96), np.bool_) for name in PLANTED_PARTS}
+            for name, (x0, y0, x1, y1) in where.items():
+                pixels[name][y0:y1, x0:x1] = True
+                boxes.append((x0, y0, x1, y1))
+            mask = np.any(list(pixels.values()), axis=0)
+            write_png(path / "frames" / f"i{image}.png", frame)
+            soft = mask.astype(np.float16)
+            write_npz(path / "masks" / f"i{image}.npz", smooth=soft, crisp=soft)
+            write_png(path / "masks" / f"i{image}.png", mask)
+            write_npz(truth / f"i{image}.npz", **pixels)
+        count = len(PLANTED_PARTS)
+        image_of, kind = np.repeat(np.arange(images), count), np.tile(np.arange(count), images)
+        matrix = np.random.default_rng(0).uniform(0.1, 0.2, (len(kind), len(kind))) + 0.7 * (kind[:, None] == kind)
+        matrix = np.where(image_of[:, None] == image_of, 0, (matrix + matrix.T) / 2).astype(np.float32)
+        write_matched(
+            path / "work" / "similarity.npz",
+            Matched(matrix, image_of, np.array(boxes, np.float32), np.ones(len(kind), np.int32)),
+        )
+        summaries, rows = [], {}
+        for number, cluster in enumerate(clusters):
+            parts = [image * count + k for image, k in cluster]
+            members = tuple(Member(p, f"i{p // count}", tuple(map(float, boxes[p])), 1.0, 1.0) for p in parts)
+            summaries.append(Summary(number, "", parts[0], members, 1.0, True, ""))
+            rows |= {part: number for part in parts}
+        settings = plain(replace(Settings(), affinity=AffinityOptions(preference=0.5)))
+        info = {
+            "format": 1,
+            "versions": {},
+            "seed": 0,
+            "model": {"spec": "demo", "fingerprint": "0"},
+            "target": {"index": 0, "name": "boat", "wordnet": ""},
+            "config": {"images": "boat", "model": {}, "settings": settings},
+            "stages": {"matching": {"counts": {"descriptor": "hog"}}},
+        }
+        write_json(path / "run.json", info)
+        ids = [f"i{image}" for image in range(images)]
+        write_csv(path / "images.csv", ImageRow, [ImageRow(i, i, "0", 96, 96, "ok", "", 0, 0.9) for i in ids])
+        figures = (0.9, 0.05, 0.06, 0.07, 0.94, 0.93, 0.92, 0.3, 0.2, 0.18, 300, 1.5)
+        write_csv(path / "masks.csv", MaskRow, [MaskRow(i, *figures) for i in ids])
+        found = [
+            PartRow(part, f"i{part // count}", 1, *map(float, box), rows.get(part, -1), 0, 1.0)
+            for part, box in enumerate(boxes)
+        ]
+        write_csv(path / "parts.csv", PartRow, found)
+        write_json(path / "summaries.json", [summary.to_json() for summary in summaries])
+        return Planted(Run(path), truth)
+
+    return make

@@ -144,3 +144,23 @@ def test_a_run_in_use_turns_others_away_and_a_kill_gives_it_free(undisturbed, pr
     _, messages = third.communicate(timeout=120)
     assert third.returncode == 0, messages
     assert promised(out) == expected
+
+
+def test_a_killed_matching_goes_on_with_the_pairs_that_are_left(undisturbed, promised):
+    folder, expected = undisturbed
+    out = folder.home / "killed in matching"
+    hook = folder.home / "matching hook"
+    hook.mkdir()
+    (hook / "sitecustomize.py").write_text(SUICIDE)
+    environment = {"PYTHONPATH": str(hook), "KILL_STAGE": "matching", "KILL_RUN": str(out)}
+    process = command(folder.arguments(out=out), KILL_FILES="7", **environment)  # five of features, one of pairs
+    process.communicate(timeout=120)
+    assert process.returncode == -signal.SIGKILL
+    assert not (out / "work" / "similarity.npz").exists()
+    process = command(folder.arguments(out=out))
+    _, messages = process.communicate(timeout=120)
+    assert process.returncode == 0, messages
+    assert "matching: continued" in messages
+    assert "pairs 10, pairs kept 10" in messages
+    assert promised(out) == expected
+    assert not (out / "work" / "matching").exists()

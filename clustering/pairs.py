@@ -1,0 +1,91 @@
+"""Which pairs of images are matched: all of them, or each image with its nearest by the network's features.
+
+The time of matching all pairs grows with the square of the number of images. "knn:K" matches each image with the K
+images that the network under explanation finds most like it: an image is the mean of its last feature map over
+places, in most networks what enters the last linear layer, and likeness is the cosine of two of them. A pair is
+matched when either of the two has the other among its nearest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.neighbors import NearestNeighbors
+from threadpoolctl import threadpool_limits
+
+from masks.classifier import Classifier
+from masks.errors import UserError
+from masks.layers import feature_layers, record
+
+ALL = "all"
+
+_BATCH = 16
+
+
+def count_neighbours(pairs: str) -> int | None:
+    """The K of "knn:K"; None for "all".
+
+    Raises:
+        UserError: If it is neither.
+    """
+    kind, _, count = pairs.partition(":")
+    if pairs == ALL:
+        return None
+    if kind == "knn" and count.isascii() and count.isdigit() and int(count) > 0:
+        return int(count)
+    raise UserError(f"pairs of images are {pairs!r}: give all, or knn:20 for each image with its 20 nearest")
+
+
+def encode(classifier: Classifier, frames: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    """Encodes images by the network.
+
+    Args:
+        classifier: Inside its context: frozen, on its device.
+        frames: uint8 RGB (H, W, 3) each, of the classifier's frame.
+
+    Returns:
+        float32 (N, C), the mean of the last feature map over its places.
+
+    Raises:
+        UserError: If the network puts out no feature map.
+    """
+    layers = feature_layers(classifier)
+    if not layers:
+        raise UserError("the network puts out no feature map to find an image's nearest by: give --pairs all")
+    last, encodings = layers[-1], []
+    frames = iter(frames)
+    with torch.inference_mode(), record(classifier, [last.name]) as maps:
+        while batch := list(islice(frames, _BATCH)):
+            classifier.logits(classifier.to_tensor(batch))
+            encodings.append(maps[last.name].float().mean(dim=(2, 3)).cpu().numpy())
+    return np.concatenate(encodings) if encodings else np.zeros((0, last.channels), np.float32)
+
+
+def nearest_pairs(encodings: NDArray[np.floating], neighbours: int) -> NDArray[np.int64]:
+    """Pairs of images of which one is among the nearest of the other.
+
+    Args:
+        encodings: (N, C), one an image.
+        neighbours: Of each image, >= 1; with fewer other images, all of them.
+
+    Returns:
+        int64 (n, 2), one < other, in rising order.
+    """
+    images = len(encodings)
+    if images < 2:
+        return np.zeros((0, 2), dtype=np.int64)
+    search = NearestNeighbors(n_neighbors=min(neighbours, images - 1), metric="cosine", algorithm="brute")
+    with threadpool_limits(limits=1):  # sums must not depend on how many there are
+        nearest = search.fit(encodings.astype(np.float64)).kneighbors(return_distance=False)  # (N, neighbours)
+    one = np.repeat(np.arange(images), nearest.shape[1])
+    pairs = np.sort(np.stack([one, nearest.ravel()], axis=1), axis=1)
+    return np.unique(pairs, axis=0).astype(np.int64)
+
+
+def all_pairs(images: int) -> NDArray[np.int64]:
+    """All pairs of so many images: int64 (n, 2), one < other, in rising order."""
+    return np.stack(np.triu_indices(images, 1), axis=1).astype(np.int64)

@@ -1,0 +1,157 @@
+"""Pairs of images in the whole chain: ``--pairs knn:K``, and what is written of it."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+
+from clustering.pairs import count_neighbours, encode, nearest_pairs
+from masks.models import load_classifier
+from summaries.cli import main
+from summaries.stages import matched
+from summaries.stages.matched import Matched, read_matched, write_matched
+from summaries.store import Run
+
+NETWORK = '''
+import torch
+from torch import nn
+
+
+class Edges(nn.Module):
+    """Two classes: what has texture in its middle, and what has none; its feature map are edges."""
+
+    input_size = (96, 96)
+    mean = (0.5, 0.5, 0.5)
+    std = (0.5, 0.5, 0.5)
+    classes = ("textured", "plain")
+
+    def __init__(self):
+        super().__init__()
+        self.edges = nn.Sequential(nn.Conv2d(3, 6, 5, padding=2, bias=False), nn.ReLU())
+        kernel = torch.full((5, 5), -1 / 25)
+        kernel[2, 2] += 1
+        weight = torch.zeros(6, 3, 5, 5)
+        for channel in range(3):
+            weight[channel, channel], weight[channel + 3, channel] = kernel, -kernel
+        with torch.no_grad():
+            self.edges[0].weight.copy_(weight)
+
+    def forward(self, images):
+        logit = 40 * self.edges(images).square().mean(1)[:, 24:72, 24:72].mean((1, 2)) - 0.2
+        return torch.stack([logit, -logit], 1)
+
+
+def build():
+    return Edges()
+'''
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_pictures():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("summaries.drawing.SIDE", 48)
+        yield
+
+
+@pytest.fixture(scope="module")
+def folder(make_folder):
+    made = make_folder(7)
+    (made.home / "network.py").write_text(NETWORK)
+    return made
+
+
+@pytest.fixture(scope="module")
+def nearest(folder):
+    """The run with each image's two nearest."""
+    out = folder.home / "nearest"
+    assert main(folder.arguments("--pairs", "knn:2", out=out)) == 0
+    return out
+
+
+def test_only_the_nearest_are_matched(folder, nearest):
+    run = Run(nearest)
+    with load_classifier(folder.model) as classifier:
+        expected = nearest_pairs(encode(classifier, map(run.frame, run.ids)), 2)
+    assert 7 <= len(expected) < 21
+    assert run.info["stages"]["matching"]["counts"]["pairs"] == len(expected)
+    assert run.info["config"]["settings"]["similarity"]["pairs"] == "knn:2"
+    found = read_matched(nearest / "work" / "similarity.npz")
+    assert np.array_equal(found.pairs, expected)
+    rows, columns = found.matrix.nonzero()
+    between = {tuple(sorted(pair)) for pair in zip(found.image[rows], found.image[columns], strict=True)}
+    assert between <= {tuple(pair) for pair in expected.tolist()}
+    assert len(between) > 4
+    for summary in run.summaries:
+        images = [run.ids.index(member.image) for member in summary.members]
+        exemplar = run.ids.index(run.parts[summary.exemplar].image)
+        assert all(sorted((image, exemplar)) in expected.tolist() for image in images if image != exemplar)
+
+
+def test_the_same_bytes_for_any_number_of_jobs_and_again_by_cluster(folder, nearest, promised, capfd):
+    before = promised(nearest)
+    out = folder.home / "jobs"
+    arguments = folder.arguments("--set.similarity.pairs", "knn:2", out=out)
+    arguments[arguments.index("--jobs") + 1] = "3"
+    assert main(arguments) == 0
+    assert promised(out) == before
+    assert main(["cluster", str(out), "--jobs", "1"]) == 0
+    assert promised(out) == before
+    capfd.readouterr()
+    assert main(folder.arguments("--pairs", "knn:3", out=out)) == 0
+    assert "matching: again, changed: similarity.pairs knn:2 -> knn:3" in capfd.readouterr().err
+
+
+def test_as_many_neighbours_as_there_are_images_are_all_pairs(folder, promised):
+    every, many = folder.home / "every", folder.home / "many"
+    assert main(folder.arguments(out=every)) == 0
+    assert main(folder.arguments("--pairs", "knn:6", out=many)) == 0
+    assert promised(every) == promised(many)
+    assert read_matched(many / "work" / "similarity.npz").pairs is None
+
+
+@pytest.mark.parametrize("option", ["--pairs", "--set.similarity.pairs"])
+def test_pairs_that_nobody_can_make_are_said_before_any_work(folder, capfd, tmp_path, option):
+    assert main(folder.arguments(option, "nearest:3", out=tmp_path / "run")) == 2
+    messages = capfd.readouterr().err
+    assert messages.splitlines()[-1].endswith(
+        "pairs of images are 'nearest:3': give all, or knn:20 for each image with its 20 nearest"
+    )
+    assert not (tmp_path / "run" / "images.csv").exists()
+
+
+def test_a_configuration_file_may_ask_for_pairs(folder, tmp_path, capfd):
+    (tmp_path / "options.json").write_text(json.dumps({"similarity": {"pairs": "knn:x"}}))
+    assert main(folder.arguments("--config", str(tmp_path / "options.json"), out=tmp_path / "run")) == 2
+    assert "pairs of images are 'knn:x'" in capfd.readouterr().err
+    assert count_neighbours("knn:7") == 7
+
+
+def parts(pairs=None):
+    rng = np.random.default_rng(0)
+    image = np.array([0, 0, 1, 2, 2, 3])
+    dense = np.triu(rng.random((6, 6)) * (rng.random((6, 6)) < 0.7), 1)
+    matrix = csr_array((dense + dense.T).astype(np.float32))
+    return Matched(matrix, image, rng.random((6, 4)).astype(np.float32), np.arange(6, dtype=np.int32), pairs)
+
+
+@pytest.mark.parametrize("pairs", [None, np.array([[0, 1], [1, 3], [2, 3]])])
+@pytest.mark.parametrize("dense", [3, 300])
+def test_what_is_written_is_read(tmp_path, monkeypatch, pairs, dense):
+    monkeypatch.setattr(matched, "DENSE_PARTS", dense)
+    given = parts(pairs)
+    write_matched(tmp_path / "similarity.npz", given)
+    found = read_matched(tmp_path / "similarity.npz")
+    assert isinstance(found.matrix, np.ndarray) == (pairs is None and dense == 300)
+    same = found.matrix if isinstance(found.matrix, np.ndarray) else found.matrix.toarray()
+    assert same.tobytes() == given.matrix.toarray().tobytes()
+    assert np.array_equal(found.image, given.image)
+    assert np.array_equal(found.boxes, given.boxes)
+    assert np.array_equal(found.region, given.region)
+    assert (found.pairs is None) == (pairs is None)
+    block = found.among([0, 2, 3, 5])
+    expected = given.matrix.toarray()[np.ix_([0, 2, 3, 5], [0, 2, 3, 5])]
+    if pairs is not None:
+        expected[[0, 0, 1, 2, 3, 2], [2, 3, 2, 0, 0, 1]] = np.nan  # 0 with 2 and 3, 1 with 2
+        np.fill_diagonal(expected, np.nan)
+    np.testing.assert_array_equal(block, expected)
