@@ -5,7 +5,12 @@ A box lies on the part whose visible bounding box has the highest IoU with it, a
 * Purity of a cluster: the share of its members that lie on its majority part. "None" is never a majority.
 * Recall: the share of (class, telling part or mark) pairs for which a kept cluster has that majority.
 
-Both are reported beside random clusters: the same sizes, filled with parts of the class drawn at random, at most
+* Consistency: the share of clusters whose box holds one same landmark - a keypoint, or the centre of a part's visible
+  box - in at least 80 % of the images where it is visible. A box that holds much holds everything, and few images agree
+  by chance: members over a quarter of the object's box do not count, nor do clusters with fewer than four images left,
+  nor landmarks that fewer than four of them show.
+
+All are reported beside random clusters: the same sizes, filled with parts of the class drawn at random, at most
 one an image where that can be had.
 """
 
@@ -21,6 +26,15 @@ from numpy.typing import NDArray
 MIN_IOU = 0.3
 """From this IoU with a part's visible box a proposal lies on the part."""
 
+HELD = 0.8
+"""From this share of the images that show a landmark a cluster whose boxes hold it is consistent."""
+
+LARGEST = 0.25
+"""Boxes over this share of the area of the object's box do not count for consistency."""
+
+FEWEST = 4
+"""Clusters, and landmarks, that fewer images show do not count for consistency."""
+
 
 @dataclass(frozen=True)
 class Majority:
@@ -33,6 +47,19 @@ class Majority:
 
     part: str
     purity: float
+
+
+@dataclass(frozen=True)
+class Landmarks:
+    """What is known of the object in one image.
+
+    Attributes:
+        points: Of each visible landmark its place float64 (2,) xy, in pixels of the frame.
+        extent: float64 (4,) xyxy, the box around the object; of no area where nothing of it is visible.
+    """
+
+    points: Mapping[str, NDArray[np.float64]]
+    extent: NDArray[np.float64]
 
 
 def visible_boxes(parts: Mapping[str, NDArray[np.bool_]]) -> dict[str, NDArray[np.float64]]:
@@ -75,6 +102,51 @@ def recall(majorities: Iterable[Majority], wanted: Sequence[str]) -> float | Non
     """Share of the wanted parts that are the majority of some cluster; None where none is wanted."""
     found = {cluster.part for cluster in majorities}
     return sum(name in found for name in wanted) / len(wanted) if wanted else None
+
+
+def point_under(box: Iterable[float], points: Mapping[str, NDArray[np.float64]]) -> str | None:
+    """Of the landmarks that a box xyxy holds the nearest to its centre, None where it holds none."""
+    corners = np.asarray(list(box), dtype=np.float64)
+    centre = (corners[:2] + corners[2:]) / 2
+    away = {name: float(np.linalg.norm(point - centre)) for name, point in points.items() if _holds(corners, point)}
+    return min(away, key=lambda name: (away[name], name), default=None)
+
+
+def _holds(box: NDArray[np.float64], point: NDArray[np.float64]) -> bool:
+    return bool((box[:2] <= point).all() and (point < box[2:]).all())
+
+
+def consistent_landmark(boxes: NDArray[np.floating], images: Sequence[Landmarks]) -> str | None:
+    """The landmark that a cluster's boxes hold, image after image.
+
+    Args:
+        boxes: (K, 4) xyxy, half open, one an image.
+        images: What is known of these K images.
+
+    Returns:
+        Its name; of several, the one held in the largest share of images, of equals the first by name; empty where
+        there is none; None where the cluster does not count.
+    """
+    held: Counter[str] = Counter()
+    seen: Counter[str] = Counter()
+    counted = 0
+    for box, image in zip(boxes.astype(np.float64), images, strict=True):
+        if (box[2:] - box[:2]).prod() > LARGEST * (image.extent[2:] - image.extent[:2]).prod():
+            continue
+        counted += 1
+        seen.update(list(image.points))
+        held.update(name for name, point in image.points.items() if _holds(box, point))
+    if counted < FEWEST:
+        return None
+    shares = {name: held[name] / seen[name] for name in seen if seen[name] >= FEWEST}
+    best = min(shares, key=lambda name: (-shares[name], name), default=None)
+    return best if best is not None and shares[best] >= HELD else ""
+
+
+def consistency(landmarks: Iterable[str | None]) -> float | None:
+    """Share of the clusters that count which hold a landmark (see `consistent_landmark`); None where none counts."""
+    counted = [name for name in landmarks if name is not None]
+    return sum(name != "" for name in counted) / len(counted) if counted else None
 
 
 def random_clusters(

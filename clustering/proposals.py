@@ -29,8 +29,8 @@ class ProposalOptions:
 
     Attributes:
         count: Boxes an image gives to matching, kept ones and context; >= 1. 500 in the paper.
-        max_kept: Most boxes an image keeps as parts, best rank first; 1..count. Our choice: it bounds the
-            clustering's memory at (images * max_kept)^2.
+        max_kept: Most boxes an image keeps as parts, best rank first; 1..count. Our choice: it bounds what
+            is stored of a pair of images at max_kept^2 similarities.
         min_side: Shortest admitted side as a fraction of the frame's shorter side, 0..1. The original's is 20 of
             224 pixels; on the embedded world 95 % of the boxes with sides about a tenth of the frame lie on no part
             (fragments), 46 % of those about a fifth.

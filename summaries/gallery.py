@@ -80,7 +80,7 @@ def write_gallery(run: Run, progress: Progress | None = None) -> Path:
     written: set[str] = set()
     for done, row in enumerate(rows, 1):
         for name, picture in _pictures(run, row.id):
-            write_bytes(folder / PICTURES / name, _jpeg(picture))
+            write_bytes(folder / PICTURES / name, jpeg(picture))
             written.add(name)
         told(done, total)
     for done, summary in enumerate(sheets, len(rows) + 1):
@@ -93,7 +93,7 @@ def write_gallery(run: Run, progress: Progress | None = None) -> Path:
             kept_by_image.setdefault(member.image, []).append(summary)
     page = folder / "index.html"
     html = (
-        _environment()
+        environment()
         .get_template("gallery.html")
         .render(
             run=Overview.of(run),
@@ -137,7 +137,7 @@ def write_index(root: Path, runs: Sequence[Run]) -> Path:
             }
         )
     models = list(dict.fromkeys(_model(run.info) for run in runs))
-    html = _environment().get_template("index.html").render(cards=cards, models=models)
+    html = environment().get_template("index.html").render(cards=cards, models=models)
     write_bytes(root / "index.html", html.encode())
     return root / "index.html"
 
@@ -208,7 +208,7 @@ def _mean_similarity(summary: Summary) -> float | None:
 
 def _number(value: float | None) -> str:
     """Two decimals with a true minus; a dash where there is no figure."""
-    return "–" if value is None or not math.isfinite(value) else f"{value:.2f}".replace("-", "−")
+    return "–" if value is None or not math.isfinite(value) else f"{round(value, 2) + 0.0:.2f}".replace("-", "−")
 
 
 def _percent(value: float | None) -> str:
@@ -242,7 +242,8 @@ def _sheet_name(summary: Summary) -> str:
     return f"summary-{summary.summary:02d}.png"
 
 
-def _jpeg(picture: Picture) -> bytes:
+def jpeg(picture: Picture) -> bytes:
+    """A picture as it stands in a page."""
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, format="JPEG", quality=88, optimize=True)
     return buffer.getvalue()
@@ -255,7 +256,8 @@ def _remove(paths: Iterable[Path], used: set[str]) -> None:
             path.unlink()
 
 
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """The templates of the pages, and the filters they share."""
     loader = jinja2.FileSystemLoader(Path(__file__).with_name("templates"))
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True

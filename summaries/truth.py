@@ -1,19 +1,64 @@
-"""Purity and recall of a run's summaries against the true masks of parts, beside random clusters of the same sizes."""
+"""What is known of the objects in a run's images, and the run's summaries against it.
+
+Two sources: the embedded world's true masks of parts, and the keypoints of PF-WILLOW. In the first a box lies on the
+part whose visible box it meets (see `clustering.evaluate`), and the landmarks are the centres of these boxes. In the
+second both are the keypoints: a box lies on the one nearest to its centre among those that it holds.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from clustering.evaluate import Majority, majority, part_under, random_clusters, recall, visible_boxes
+from clustering.evaluate import (
+    Landmarks,
+    Majority,
+    consistent_landmark,
+    majority,
+    part_under,
+    point_under,
+    random_clusters,
+    recall,
+    visible_boxes,
+)
 from masks.errors import UserError
-from summaries.store import Run, read_json, read_npz
+from masks.images import Frame
+from summaries.pf_willow import Annotated, read_benchmark
+from summaries.store import ImageRow, Run, read_json, read_npz
 
 DRAWS = 200
 """Random clusterings whose figures are averaged."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is known of the parts of a run.
+
+    Attributes:
+        source: In words.
+        lies_on: For each part of the run the true part it lies on, None for none.
+        landmarks: For each image id what is known of it.
+        wanted: True parts that summaries should find.
+    """
+
+    source: str
+    lies_on: Sequence[str | None]
+    landmarks: Mapping[str, Landmarks]
+    wanted: Sequence[str]
+
+    def majority(self, parts: Sequence[int]) -> Majority:
+        """The true part that most of some parts lie on."""
+        return majority([self.lies_on[part] for part in parts])
+
+    def landmark(self, run: Run, parts: Sequence[int]) -> str | None:
+        """The landmark that the boxes of a cluster's parts hold; see `clustering.evaluate.consistent_landmark`."""
+        boxes = np.array([run.parts[part].box for part in parts], dtype=np.float64).reshape(-1, 4)
+        return consistent_landmark(boxes, [self.landmarks[run.parts[part].image] for part in parts])
 
 
 @dataclass(frozen=True)
@@ -34,13 +79,9 @@ class Score:
     recall: float | None
     majorities: dict[int, Majority]
 
-    def row(self) -> dict[str, Any]:
-        """As a row of ``evaluation/clusters.json``."""
-        return {"method": self.method, "clusters": self.clusters, "purity": self.purity, "recall": self.recall}
-
 
 def score(run: Run, truth: Path, *, seed: int = 0) -> list[Score]:
-    """Scores the kept summaries of a run, and random clusters of the same sizes.
+    """Scores the kept summaries of a run, and random clusters of the same sizes; needs no ``work/``.
 
     Args:
         run: The run.
@@ -50,30 +91,65 @@ def score(run: Run, truth: Path, *, seed: int = 0) -> list[Score]:
     Raises:
         UserError: If the truth of an image is missing.
     """
-    folder, wanted = find_truth(run, truth)
-    lies_on: list[str | None] = []
-    visible: dict[str, dict[str, Any]] = {}
-    for part in run.parts:
-        if part.image not in visible:
-            file = folder / f"{part.image}.npz"
-            if not file.is_file():
-                raise UserError(f"--truth: {file} is missing: give the folder that `visual-summaries world` wrote")
-            visible[part.image] = visible_boxes(read_npz(file))
-        lies_on.append(part_under(part.box, visible[part.image]))
+    known = read_truth(run, truth)
     kept = [summary for summary in run.summaries if summary.kept]
-    found = {summary.summary: majority([lies_on[member.part] for member in summary.members]) for summary in kept}
-    scores = [_score("summaries", found, wanted)]
-    images = np.array([run.ids.index(part.image) for part in run.parts], dtype=np.int64)
+    found = {summary.summary: known.majority([member.part for member in summary.members]) for summary in kept}
+    scores = [_score("summaries", found, known.wanted)]
+    images = image_of_parts(run)
     generator = np.random.default_rng(seed)
     drawn = []
     for _ in range(DRAWS):
         clusters = random_clusters([len(summary.members) for summary in kept], images, generator)
-        drawn.append(_score("random", dict(enumerate(majority([lies_on[p] for p in one]) for one in clusters)), wanted))
-    purities = [one.purity for one in drawn if one.purity is not None]
-    recalls = [one.recall for one in drawn if one.recall is not None]
-    purity = float(np.mean(purities)) if purities else None
-    scores.append(Score("random", len(kept), purity, float(np.mean(recalls)) if recalls else None, {}))
-    return scores
+        drawn.append(_score("random", dict(enumerate(known.majority(one.tolist()) for one in clusters)), known.wanted))
+    purity, recalled = mean(one.purity for one in drawn), mean(one.recall for one in drawn)
+    return [*scores, Score("random", len(kept), purity, recalled, {})]
+
+
+def _score(method: str, found: dict[int, Majority], wanted: Sequence[str]) -> Score:
+    return Score(method, len(found), mean(one.purity for one in found.values()), recall(found.values(), wanted), found)
+
+
+def image_of_parts(run: Run) -> NDArray[np.int64]:
+    """Index of the image of each part of a run, (P,)."""
+    place = {image: index for index, image in enumerate(run.ids)}
+    return np.array([place[part.image] for part in run.parts], dtype=np.int64)
+
+
+def mean(values: Any) -> float | None:
+    """Mean of the figures that are not None; None where there is none."""
+    measured = [value for value in values if value is not None]
+    return float(np.mean(measured)) if measured else None
+
+
+def read_truth(run: Run, truth: Path) -> Truth:
+    """The true parts of the embedded world, or of a folder of ID.npz like its own.
+
+    Args:
+        run: The run.
+        truth: Folder that ``visual-summaries world`` wrote, or its truth/CLASS.
+
+    Raises:
+        UserError: If the truth of an image is missing.
+    """
+    folder, wanted = find_truth(run, truth)
+    world = truth / "world.json"
+    mark = read_json(world)["mark"]["part"] if world.is_file() else ""
+    visible: dict[str, dict[str, NDArray[np.float64]]] = {}
+    for image in run.ids:
+        file = folder / f"{image}.npz"
+        if not file.is_file():
+            raise UserError(f"--truth: {file} is missing: give the folder that `visual-summaries world` wrote")
+        visible[image] = visible_boxes(read_npz(file))
+    landmarks = {image: _centres(boxes, mark) for image, boxes in visible.items()}
+    lies_on = [part_under(part.box, visible[part.image]) for part in run.parts]
+    return Truth("masks of parts", lies_on, landmarks, wanted)
+
+
+def _centres(boxes: Mapping[str, NDArray[np.float64]], mark: str) -> Landmarks:
+    """Centres of the parts' boxes; a mark laid over the picture is none of the object."""
+    own = np.array([box for name, box in boxes.items() if name != mark]).reshape(-1, 4)
+    extent = np.concatenate([own[:, :2].min(axis=0), own[:, 2:].max(axis=0)]) if len(own) else np.zeros(4)
+    return Landmarks({name: (box[:2] + box[2:]) / 2 for name, box in boxes.items()}, extent)
 
 
 def find_truth(run: Run, truth: Path) -> tuple[Path, list[str]]:
@@ -95,6 +171,45 @@ def find_truth(run: Run, truth: Path) -> tuple[Path, list[str]]:
     return truth, []
 
 
-def _score(method: str, found: dict[int, Majority], wanted: list[str]) -> Score:
-    purity = float(np.mean([one.purity for one in found.values()])) if found else None
-    return Score(method, len(found), purity, recall(found.values(), wanted), found)
+def read_keypoints(run: Run, folder: Path) -> Truth:
+    """The keypoints of PF-WILLOW, moved into the frame; those outside of it are not visible.
+
+    Args:
+        run: A run on a class folder of the benchmark.
+        folder: The benchmark, in which the class has the name of the run's class folder; or that class's folder.
+
+    Raises:
+        UserError: If the folder is none of the benchmark, or the run is of other images.
+    """
+    own = Path(run.info["config"]["images"]).name
+    is_class = any(folder.glob("*.mat"))
+    root, of = (folder.parent, folder.name) if is_class else (folder, own)
+    classes = read_benchmark(root)
+    if of not in classes:
+        raise UserError(f"--pf {folder} holds no class {own!r} with two images: give the folder of the run's class")
+    known = {image.name.split("/", 1)[1]: image for image in classes[of]}
+    rows = [row for row in run.images if row.status == "ok"]
+    landmarks = {}
+    for row in rows:
+        stem = Path(row.path).stem
+        if stem not in known or known[stem].pixels.shape[:2] != (row.height, row.width):
+            raise UserError(f"--pf: {root / of} does not hold {Path(row.path).name}: give the folder the run is of")
+        landmarks[row.id] = _in_frame(known[stem], row, run.info["frame"])
+    lies_on = [point_under(part.box, landmarks[part.image].points) for part in run.parts]
+    count = len(classes[of][0].keypoints)
+    return Truth("keypoints", lies_on, landmarks, [_keypoint(number) for number in range(count)])
+
+
+def _keypoint(number: int) -> str:
+    return f"keypoint {number + 1}"
+
+
+def _in_frame(image: Annotated, row: ImageRow, about: Mapping[str, Any]) -> Landmarks:
+    frame = Frame((about["size"][0], about["size"][1]), about["resize"], about["interpolation"])
+    size = np.array(frame.size[::-1], dtype=np.float64)  # (W, H)
+    whole = np.array([[0, 0, *size]], dtype=np.float32)
+    (window,) = frame.to_photograph(whole, image.pixels.shape[:2]).astype(np.float64)  # what the frame shows
+    points = (image.keypoints - window[:2]) * size / (window[2:] - window[:2])
+    inside = ((points >= 0) & (points < size)).all(axis=1)
+    corners = np.clip(np.stack([points.min(axis=0), points.max(axis=0)]), 0, size)
+    return Landmarks({_keypoint(k): points[k] for k in range(len(points)) if inside[k]}, corners.reshape(4))

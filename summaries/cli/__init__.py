@@ -29,7 +29,7 @@ COMMANDS = {
     "name": "names a summary",
     "evaluate masks": "the paper's table 2 over runs, and what it leaves out, beside other methods",
     "evaluate matching": "proposal flow on its benchmark, PF-WILLOW: share of keypoints moved to the right place",
-    "evaluate summaries": "purity and recall of a run's summaries against truth, beside random clusters",
+    "evaluate summaries": "whether a run's summaries mean anything, with truth and without, beside other clusters",
 }
 
 

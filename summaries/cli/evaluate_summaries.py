@@ -2,43 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import tyro
 
+from clustering.deep import DeepEncoder
+from clustering.descriptors import describe
+from masks.errors import UserError
+from masks.models import choose_device
 from summaries.cli import parse
+from summaries.cli.again import recorded_classifier, recorded_settings
+from summaries.cluster_evaluation import Describer, evaluate, read_similarities, table
+from summaries.cluster_page import write_page
+from summaries.crops import crop_vectors, third_encoder
+from summaries.pipeline import opened
+from summaries.progress import progress, say
 from summaries.store import Run, write_json
-from summaries.truth import Score, score
+from summaries.truth import read_keypoints, read_truth
 
 EXAMPLE = "visual-summaries evaluate summaries runs/demo/fire_truck --truth runs/demo/world"
 
 
 def main(arguments: Sequence[str]) -> None:
     """Runs the command."""
-    parse(evaluate, arguments, "evaluate summaries", EXAMPLE)
+    parse(evaluate_summaries, arguments, "evaluate summaries", EXAMPLE)
 
 
-def evaluate(run: tyro.conf.Positional[Path], truth: Path, seed: int = 0) -> None:
-    """Writes RUN/evaluation/clusters.json and prints it as a table.
+def evaluate_summaries(
+    run: tyro.conf.Positional[Path],
+    truth: Path | None = None,
+    pf: Path | None = None,
+    encoder: str | None = None,
+    seed: int = 0,
+    device: str = "auto",
+) -> None:
+    """Writes RUN/evaluation/clusters.json and clusters.html, and prints the table.
 
     Args:
-        run: Run folder.
+        run: Run folder, with its work/.
         truth: Folder that `visual-summaries world` wrote, or a folder of ID.npz with a mask per part.
-        seed: Of the random clusters.
+        pf: PF-WILLOW, or its class folder that the run is of: its keypoints are the truth.
+        encoder: Network that judges cohesion and separation, as --model of `run`, another one than the run's own;
+            default: lite0, or lite1 where the run is of lite0.
+        seed: Of random clusters, k-means and bootstrap samples.
+        device: auto, cpu or cuda, for the encoder.
     """
+    if truth is not None and pf is not None:
+        raise UserError("--truth and --pf are both given: give one of them")
     found = Run(run)
-    scores = score(found, truth, seed=seed)
-    write_json(run / "evaluation" / "clusters.json", {"rows": [one.row() for one in scores]})
-    print("\n".join(table(scores)))
+    with opened(run):
+        read_similarities(found)  # before anything that takes long
+        known = read_truth(found, truth) if truth is not None else read_keypoints(found, pf) if pf is not None else None
+        third = third_encoder(found, encoder, choose_device(device))
+        vectors = None
+        if third.classifier is None:
+            say(f"cohesion and separation are skipped: {third.reason}")
+        else:
+            with third.classifier as classifier, progress("crops", "crops") as tick:
+                vectors = crop_vectors(found, classifier, tick)
+        with described(found, device) as describer, progress("stability", "clusterings") as tick:
+            evaluation = evaluate(found, truth=known, vectors=vectors, describer=describer, seed=seed, tick=tick)
+        about = {
+            "truth": known.source if known is not None else None,
+            "encoder": {
+                "spec": third.classifier.spec if third.classifier is not None else None,
+                "skipped": third.reason or None,
+            },
+            "seed": seed,
+        }
+        write_json(run / "evaluation" / "clusters.json", evaluation.to_json() | about)
+        with progress("page", "summaries") as tick:
+            page = write_page(found, evaluation, about, tick)
+    print("\n".join([*table(evaluation), str(page)]))
 
 
-def table(scores: Sequence[Score]) -> list[str]:
-    """The figures as lines of text."""
-    lines = [f"{'method':<10} {'clusters':>8} {'purity':>7} {'recall':>7}"]
-    for one in scores:
-        figures = ["-" if value is None else f"{value:.3f}" for value in (one.purity, one.recall)]
-        lines.append(f"{one.method:<10} {one.clusters:>8} {figures[0]:>7} {figures[1]:>7}")
-    for number, found in scores[0].majorities.items():
-        lines.append(f"  summary {number}: {found.part or 'no part'} ({found.purity:.0%})")
-    return lines
+@contextmanager
+def described(run: Run, device: str) -> Iterator[Describer]:
+    """What proposal flow described the boxes of a run with."""
+    counts = run.info["stages"].get("matching", {}).get("counts", {})
+    if counts.get("descriptor") != "deep":
+        yield describe
+    elif not run.info["config"]["model"]:
+        say("k-means is on HOG: the run was made from Python, its network is not at hand")
+        yield describe
+    else:
+        with recorded_classifier(run.path, device) as classifier:
+            yield DeepEncoder(classifier, recorded_settings(run.path).appearance.deep).describe

@@ -5,10 +5,14 @@ import pytest
 
 from clustering.evaluate import (
     MIN_IOU,
+    Landmarks,
     Majority,
+    consistency,
+    consistent_landmark,
     iou,
     majority,
     part_under,
+    point_under,
     random_clusters,
     recall,
     visible_boxes,
@@ -104,3 +108,84 @@ def test_every_part_can_be_drawn():
     generator = np.random.default_rng(0)
     drawn = {int(part) for _ in range(60) for (part,) in [random_clusters([1], image, generator)[0]]}
     assert drawn == {0, 1, 2, 3}
+
+
+def test_of_the_landmarks_in_a_box_the_nearest_to_its_centre_counts():
+    points = {"nose": np.array([4.0, 5.0]), "tail": np.array([9.0, 5.0]), "ear": np.array([5.0, 30.0])}
+    assert point_under((0, 0, 10, 10), points) == "nose"
+    assert point_under((2, 0, 20, 10), points) == "tail"
+    assert point_under((10, 0, 20, 10), points) is None
+    assert point_under((9, 5, 20, 10), points) == "tail"  # half open: the lower side belongs to the box
+    assert point_under((0, 0, 9, 10), {"tail": points["tail"]}) is None
+    assert point_under((0, 0, 9, 10), {}) is None
+
+
+WHOLE = np.array([0.0, 0, 100, 100])
+
+
+def seen(**points):
+    return Landmarks({name: np.array(point, float) for name, point in points.items()}, WHOLE)
+
+
+def test_a_landmark_held_in_four_of_five_images_makes_a_cluster_consistent():
+    boxes = np.tile([10.0, 10, 30, 30], (5, 1))
+    held, missed = seen(wheel=(20, 20)), seen(wheel=(50, 50))
+    assert consistent_landmark(boxes, [held] * 4 + [missed]) == "wheel"
+    assert consistent_landmark(boxes, [held] * 3 + [missed] * 2) == ""
+    assert consistent_landmark(boxes, [held] * 4 + [seen()]) == "wheel"  # not visible is not missed
+    assert consistent_landmark(boxes, [held] * 3 + [seen()] * 2) == ""  # three images that show it are too few
+    assert consistent_landmark(boxes[:4], [held] * 4) == "wheel"
+    assert consistent_landmark(boxes[:3], [held] * 3) is None
+
+
+def test_of_several_landmarks_the_best_held_is_named():
+    boxes = np.tile([10.0, 10, 30, 30], (5, 1))
+    both, one = seen(axle=(25, 25), wheel=(20, 20)), seen(axle=(60, 60), wheel=(20, 20))
+    assert consistent_landmark(boxes, [both] * 4 + [one]) == "wheel"
+    assert consistent_landmark(boxes, [both] * 5) == "axle"
+
+
+def test_boxes_over_a_quarter_of_the_object_do_not_count():
+    small, quarter, large = [0.0, 0, 20, 20], [0.0, 0, 50, 50], [0.0, 0, 51, 50]
+    images = [seen(wheel=(10, 10))] * 5
+    assert consistent_landmark(np.array([small] * 4 + [large]), images) == "wheel"
+    assert consistent_landmark(np.array([small] * 3 + [large] * 2), images) is None
+    assert consistent_landmark(np.array([small] * 3 + [quarter] * 2), images) == "wheel"
+    nothing = Landmarks({}, np.zeros(4))
+    assert consistent_landmark(np.array([small] * 4), [nothing] * 4) is None
+
+
+def test_consistent_landmarks_agree_with_a_slow_definition():
+    rng = np.random.default_rng(0)
+    outcomes = set()
+    for _ in range(300):
+        count = int(rng.integers(1, 9))
+        corners = rng.integers(0, 40, (count, 2))
+        boxes = np.concatenate([corners, corners + rng.integers(30, 60, (count, 2))], axis=1).astype(float)
+        images = []
+        for _ in range(count):
+            places = {name: rng.integers(25, 65, 2).astype(float) for name in "abc" if rng.random() < 0.8}
+            images.append(Landmarks(places, WHOLE))
+        counted = []
+        for box, image in zip(boxes, images, strict=True):
+            if (box[2] - box[0]) * (box[3] - box[1]) <= 2500:
+                counted.append((box, image.points))
+        shares = []
+        for name in "abc":
+            inside = [
+                box[0] <= points[name][0] < box[2] and box[1] <= points[name][1] < box[3]
+                for box, points in counted
+                if name in points
+            ]
+            if len(inside) >= 4 and sum(inside) >= 0.8 * len(inside):
+                shares.append((-sum(inside) / len(inside), name))
+        expected = None if len(counted) < 4 else min(shares)[1] if shares else ""
+        assert consistent_landmark(boxes, images) == expected
+        outcomes.add(expected)
+    assert outcomes == {None, "", "a", "b", "c"}
+
+
+def test_consistency_is_the_share_of_the_clusters_that_count():
+    assert consistency(["wheel", "", None, "wheel", None]) == pytest.approx(2 / 3)
+    assert consistency([None]) is None
+    assert consistency([]) is None

@@ -1,4 +1,4 @@
-"""The gallery in a real browser, opened from disk: nothing missing, nothing fetched, operable by keyboard."""
+"""The pages in a real browser, opened from disk: nothing missing, nothing fetched, operable by keyboard."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from summaries.cluster_evaluation import evaluate
+from summaries.cluster_page import write_page
 from summaries.gallery import write_gallery, write_index
+from summaries.truth import read_truth
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs the Python package playwright")
 
@@ -122,3 +125,22 @@ def test_no_page_scrolls_sideways(make_run, open_page, tmp_path, width):
         page = open_page(path, width)
         _scroll_through(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_page_of_an_evaluation(planted, open_page, width):
+    case = planted()
+    found = evaluate(case.run, truth=read_truth(case.run, case.truth))
+    about = {"truth": "masks of parts", "encoder": {"spec": None, "skipped": "no weights at hand"}}
+    page = open_page(write_page(case.run, found, about, lambda done, total: None), width)
+    _scroll_through(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.title() == "boat: what the summaries are worth"
+    assert page.locator("img").count() == 4 * 5
+    purity = page.locator(".measure").filter(has=page.get_by_role("heading", name="Purity"))
+    assert purity.locator("dd.first").last.inner_text() == "1.00"
+    rail = purity.locator(".rail").first.bounding_box()["width"]
+    drawn = [bar.bounding_box()["width"] / rail for bar in purity.locator(".bar-of").all()]
+    assert drawn == pytest.approx([row.figures.purity for row in found.rows], abs=0.02)
+    assert page.get_by_role("heading", name="Cohesion").count() == 0
+    assert "no weights at hand" in page.locator(".reading").inner_text()

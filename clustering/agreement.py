@@ -1,0 +1,53 @@
+"""Whether clusters hold together in the eyes of an encoder that took no part in making them.
+
+With cos(k, l) the cosine of the encoder's vectors of two parts' crops,
+
+* cohesion of a cluster: the mean of cos(k, l) over the pairs of its members;
+* separation of a cluster: the mean silhouette of its members (Rousseeuw, 1987) with the distance 1 - cos: (b - a) /
+  max(a, b), a = mean distance to the other members, b = that to the nearest other cluster's. 1: far from all
+  others; 0: between two; under 0: nearer to another cluster. 0 for a cluster of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import silhouette_samples
+
+
+def unit(vectors: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Vectors (P, D) of length 1; those of length 0 stay."""
+    wide = vectors.astype(np.float64)
+    scaled: NDArray[np.float64] = wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-12)
+    return scaled
+
+
+def cohesion(vectors: NDArray[np.float64], cluster: NDArray[np.int64]) -> float | None:
+    """Mean cosine over all pairs of a cluster's members, in [-1, 1]; None below two members.
+
+    Args:
+        vectors: (P, D) of length 1 (see `unit`).
+        cluster: Indices of the members.
+    """
+    members = vectors[cluster]
+    pairs = (members @ members.T)[np.triu_indices(len(cluster), 1)]
+    return float(pairs.mean()) if len(pairs) else None
+
+
+def separation(vectors: NDArray[np.float64], clusters: Sequence[NDArray[np.int64]]) -> list[float | None]:
+    """Mean silhouette of each cluster's members, in [-1, 1]; None for all where no two clusters are to compare.
+
+    Args:
+        vectors: (P, D) of length 1 (see `unit`).
+        clusters: Indices of the members of each cluster; a part may be in several.
+    """
+    members = np.concatenate([*clusters, np.zeros(0, dtype=np.int64)]).astype(np.int64)
+    if len(clusters) < 2 or len(members) <= len(clusters):
+        return [None] * len(clusters)
+    labels = np.repeat(np.arange(len(clusters)), [len(cluster) for cluster in clusters])
+    distance = np.maximum(1 - vectors[members] @ vectors[members].T, 0)
+    np.fill_diagonal(distance, 0)
+    values = silhouette_samples(distance, labels, metric="precomputed")
+    return [float(values[labels == number].mean()) for number in range(len(clusters))]

@@ -1,0 +1,43 @@
+"""How much of a class clusters touch: the share of its images, and of the area of its masks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def coverage(clusters: Sequence[NDArray[np.int64]], image: NDArray[np.int64], images: int) -> float:
+    """Share of images with a member of at least one cluster, in [0, 1].
+
+    Args:
+        clusters: Indices of the parts of each cluster.
+        image: (P,) index of the image of each part.
+        images: Images of the class, those without parts included; >= 1.
+    """
+    return len({int(image[part]) for cluster in clusters for part in cluster}) / images
+
+
+def mask_coverage(
+    clusters: Sequence[NDArray[np.int64]],
+    image: NDArray[np.int64],
+    boxes: NDArray[np.float32],
+    masks: Sequence[NDArray[np.bool_]],
+) -> float | None:
+    """Share of the masks' area, over all images, that lies in a box of a cluster, in [0, 1]; None without any area.
+
+    Args:
+        clusters: Indices of the parts of each cluster.
+        image: (P,) index of the image of each part.
+        boxes: (P, 4) xyxy, half open, in pixels; rounded to whole ones.
+        masks: bool (H, W) of each image.
+    """
+    area = sum(int(np.count_nonzero(mask)) for mask in masks)
+    explained = [np.zeros_like(mask) for mask in masks]
+    corners = np.rint(boxes).astype(np.int64)
+    for part in {int(part) for cluster in clusters for part in cluster}:
+        x0, y0, x1, y1 = np.maximum(corners[part], 0)
+        explained[image[part]][y0:y1, x0:x1] = True
+    inside = sum(int(np.count_nonzero(mask & seen)) for mask, seen in zip(masks, explained, strict=True))
+    return inside / area if area else None

@@ -1,0 +1,117 @@
+"""Whether clusters come out again: over seeds, and over bootstrap samples of the images.
+
+A bootstrap sample draws as many images as there are, with replacement; the distinct ones, about 63 %, are clustered
+alone. Two clusterings are compared by the adjusted Rand index (Hubert and Arabie, 1985) on the parts that both have:
+1 for the same clusters, 0 on average for random ones of the same sizes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import adjusted_rand_score
+
+Cluster = Callable[[NDArray[np.int64], int], Mapping[str, NDArray[np.int64]]]
+"""Clusters some parts, given by their indices, with a seed: labels in the order of the indices, by method."""
+
+
+@dataclass(frozen=True)
+class StabilityOptions:
+    """How often clustering is repeated.
+
+    Attributes:
+        seeds: With other seeds, >= 0. Ours.
+        samples: On bootstrap samples of the images, >= 1. Ours: the mean over 20 is good to about 0.01.
+    """
+
+    seeds: int = 5
+    samples: int = 20
+
+
+@dataclass(frozen=True)
+class Stability:
+    """How one method's clusters compare with those of all images under the first seed.
+
+    Attributes:
+        seeds: Adjusted Rand index for each other seed.
+        samples: That for each bootstrap sample.
+        kept: That for each bootstrap sample, on the parts of kept clusters alone; samples with fewer than two of
+            them are left out.
+    """
+
+    seeds: tuple[float, ...]
+    samples: tuple[float, ...]
+    kept: tuple[float, ...]
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The middle 95 % of the samples, None without any."""
+        if not self.samples:
+            return None
+        low, high = np.quantile(self.samples, (0.025, 0.975))
+        return float(low), float(high)
+
+
+def stability(
+    cluster: Cluster,
+    image: NDArray[np.int64],
+    kept: Mapping[str, NDArray[np.int64]],
+    *,
+    seed: int,
+    options: StabilityOptions | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Stability]:
+    """Clusters again and again.
+
+    Args:
+        cluster: Does it; always called in the same order.
+        image: (P,) index of the image of each part.
+        kept: For each method that `cluster` knows, indices of the parts in kept clusters.
+        seed: Of the first clustering and of the samples; other seeds are the following ones.
+        options: Hyperparameters; the defaults without it.
+        progress: Called with the number of clusterings done and of all.
+
+    Returns:
+        What was found for each method; nothing to compare where the parts are of fewer than two images.
+    """
+    options = options or StabilityOptions()
+    images = np.unique(image)
+    if len(images) < 2:
+        return {method: Stability((), (), ()) for method in kept}
+    total = 1 + options.seeds + options.samples
+    tick = progress or (lambda done, total: None)
+    everything = np.arange(len(image), dtype=np.int64)
+    whole = cluster(everything, seed)
+    tick(1, total)
+    found: dict[str, tuple[list[float], list[float], list[float]]] = {method: ([], [], []) for method in kept}
+    for turn in range(1, options.seeds + 1):
+        other = cluster(everything, seed + turn)
+        for method, (seeds, _, _) in found.items():
+            seeds.append(_agreement(whole[method], other[method]))
+        tick(1 + turn, total)
+    generator = np.random.default_rng(seed)
+    for turn in range(1, options.samples + 1):
+        parts = _sample(image, images, generator)
+        sampled = cluster(parts, seed)
+        for method, (_, samples, of_kept) in found.items():
+            samples.append(_agreement(whole[method][parts], sampled[method]))
+            chosen = np.isin(parts, kept[method])
+            if np.count_nonzero(chosen) > 1:
+                of_kept.append(_agreement(whole[method][parts[chosen]], sampled[method][chosen]))
+        tick(1 + options.seeds + turn, total)
+    return {method: Stability(*map(tuple, values)) for method, values in found.items()}
+
+
+def _sample(image: NDArray[np.int64], images: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.int64]:
+    """Indices of the parts of a bootstrap sample with at least two distinct images."""
+    drawn = images[:1]
+    while len(drawn) < 2:
+        drawn = np.unique(generator.choice(images, size=len(images)))
+    return np.flatnonzero(np.isin(image, drawn))
+
+
+def _agreement(one: NDArray[np.int64], other: NDArray[np.int64]) -> float:
+    return float(adjusted_rand_score(one, other))

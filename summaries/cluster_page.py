@@ -1,0 +1,136 @@
+"""The page of ``evaluate summaries``: what is measured of a run's summaries, beside what they are compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from summaries.cluster_evaluation import Evaluation
+from summaries.drawing import member_picture
+from summaries.gallery import Overview, environment, jpeg
+from summaries.store import Run, remove_others, write_bytes
+
+PICTURES = "clusters"
+"""Folder of the page's pictures, beside it."""
+
+MEMBERS = 5
+"""Members of a summary that the page shows, the exemplar first."""
+
+METHODS = {
+    "summaries": "summaries",
+    "random": "random",
+    "kmeans": "k-means",
+    "agglomerative": "agglomerative",
+}
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How a figure is shown.
+
+    Attributes:
+        key: Its name in ``clusters.json``.
+        title: Its heading.
+        meaning: What it means, in a sentence.
+        interval: Names of its lower and upper end; empty without.
+    """
+
+    key: str
+    title: str
+    meaning: str
+    interval: tuple[str, str] | tuple[()] = ()
+
+
+MEASURES = (
+    Measure("purity", "Purity", "Share of a cluster’s members that lie on one same true part, its most frequent one."),
+    Measure(
+        "recall",
+        "Recall of parts",
+        "Share of the true parts to be found that are the most frequent one of some cluster.",
+    ),
+    Measure(
+        "consistency",
+        "Consistency",
+        "Share of clusters whose boxes hold one same landmark in at least 80 % of the images that show it; boxes over "
+        "a quarter of the object and clusters of fewer than four images do not count.",
+    ),
+    Measure(
+        "cohesion",
+        "Cohesion",
+        "Mean cosine of the crops of two members of one cluster, in the eyes of the third encoder.",
+    ),
+    Measure(
+        "separation",
+        "Separation",
+        "Mean silhouette of the crops there: 1 where clusters are far apart, 0 where they touch, below 0 where they "
+        "mix.",
+    ),
+    Measure(
+        "ari",
+        "Stability",
+        "Adjusted Rand index between the clusters of all parts and those found again on bootstrap samples of the "
+        "images: 1 for the same, 0 for chance; the line spans 95 % of the samples.",
+        ("ari_low", "ari_high"),
+    ),
+    Measure(
+        "ari_kept",
+        "Stability of what is kept",
+        "The same index on the parts of the kept clusters alone.",
+    ),
+    Measure(
+        "ari_seeds", "Stability over seeds", "The same index between the clusters of all parts under different seeds."
+    ),
+    Measure("coverage", "Coverage of images", "Share of images that have a part in at least one cluster."),
+    Measure(
+        "mask_coverage", "Coverage of masks", "Share of the masks’ area that lies in the box of a cluster’s member."
+    ),
+)
+
+
+def write_page(run: Run, evaluation: Evaluation, about: Mapping[str, Any], tick: Callable[[int, int], None]) -> Path:
+    """Writes ``evaluation/clusters.html`` and its pictures.
+
+    Args:
+        run: The run.
+        evaluation: What was found.
+        about: ``truth`` (in words, or None) and ``encoder`` (its spec, or the reason why it was skipped).
+        tick: Called with the number of summaries drawn and of all.
+
+    Returns:
+        The path of the page.
+    """
+    folder = run.path / "evaluation"
+    by_number = {one.summary: one for one in run.summaries}
+    written = set()
+    for done, judged in enumerate(evaluation.summaries, 1):
+        for member in by_number[judged.summary].members[:MEMBERS]:
+            name = f"part-{member.part:05d}.jpg"
+            drawn = member_picture(run.frame(member.image), run.mask(member.image).binary, member.box)
+            write_bytes(folder / PICTURES / name, jpeg(drawn))
+            written.add(name)
+        tick(done, len(evaluation.summaries))
+    remove_others(folder / PICTURES, written)
+    rows = [row.to_json() for row in evaluation.rows]
+    html = (
+        environment()
+        .get_template("clusters.html")
+        .render(
+            run=Overview.of(run),
+            images=len(run.ids),
+            parts=len(run.parts),
+            clusters=len(run.summaries),
+            rows=rows,
+            methods=METHODS,
+            measures=[one for one in MEASURES if any(row[one.key] is not None for row in rows)],
+            judged=[(by_number[one.summary], one) for one in evaluation.summaries],
+            visible=MEMBERS,
+            about=about,
+            pictures=PICTURES,
+            gallery=(run.path / "gallery" / "index.html").is_file(),
+        )
+    )
+    page = folder / "clusters.html"
+    write_bytes(page, html.encode())
+    return page
