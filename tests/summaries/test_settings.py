@@ -46,7 +46,7 @@ def test_json_says_the_same(settings_of, tmp_path):
         ("prune = 4", "'prune' in the configuration is a table"),
         ('[prune]\nmin_members = "four"', "'prune.min_members' in the configuration is int, not 'four'"),
         ("[prune]\nmin_members = true", "'prune.min_members' in the configuration is int, not True"),
-        ('[masks.crisp]\narea = "most"', "'masks.crisp.area' in the configuration is one of"),
+        ('[similarity]\nsymmetry = "most"', "'similarity.symmetry' in the configuration is one of"),
     ],
 )
 def test_a_wrong_configuration_is_an_error_that_names_the_option(capsys, tmp_path, text, message):
