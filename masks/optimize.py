@@ -26,12 +26,13 @@ from masks.binarize import BinaryOptions, binarize
 from masks.classifier import Classifier
 from masks.fuse import fused
 from masks.objective import area, greyness, log_odds, total_variation
-from masks.perturb import gaussian_kernel, parse_perturbation
+from masks.perturb import Prepared, gaussian_kernel, parse_perturbation
 from masks.schedule import Schedule, Stage
 
 DESIGN_SIDE = 224
 """Lengths in a stage's options are pixels of a frame of this side; other frames scale them."""
 
+_LOOK_EVERY = 10  # passes after which the masks that would remain are looked at, at the latest
 _CLEAN_FROM = 10  # pass from which a cut mask is cleaned: before, the field has no settled outline
 
 
@@ -113,17 +114,17 @@ def run_stage(
     jitter = round(stage.jitter * scale)
     basis = Basis((images.shape[2], images.shape[3]), stage, scale, images)
     prepared = [parse_perturbation(name).prepare(images) for name in stage.perturbations]
-    goals = _log_p(classifier, images, targets) + math.log1p(-stage.drop)
-    gaps = images.new_full((len(images), len(prepared)), math.inf)
+    watch = _Watch(classifier, prepared, _log_p(classifier, images, targets), targets, stage, cleaning)
     losses = images.new_full((len(images), stage.iterations), math.nan)
     found = torch.zeros_like(images[:, :1])
     active = _Active(basis.project(start), stage)
     for step in range(stage.iterations):
-        turn, rows = step % len(prepared), active.rows
+        rows = active.rows
+        turns = watch.turns(rows, step)
         share = stage.area * (1 + stage.wobble * (2 * torch.rand(1, generator=generator).item() - 1))
         fields = basis.fields(active.theta)
         masks = cut(fields, share, stage, step, cleaning) if stage.area else fields
-        perturbed = _shifted(prepared[turn][rows](masks), jitter, generator)
+        perturbed = _shifted(_perturbed(prepared, turns, rows, masks), jitter, generator)
         log_p = classifier.log_probabilities(perturbed, targets[rows])
         loss = log_odds(log_p) if stage.area else log_p.exp() + stage.l1 * area(masks)
         # regularisers of neighbours act on the grid, as in the reference program
@@ -134,20 +135,91 @@ def run_stage(
         losses[rows, step] = loss.detach()
         (gradient,) = torch.autograd.grad(loss.sum(), active.theta)
         if stage.drop:
-            gaps[rows, turn] = log_p.detach() - goals[rows]
-            lost = gaps[rows].amax(dim=1) <= 0
-            if step >= stage.ramp and lost.any():
-                found[rows[lost]] = _final(fields.detach()[lost], stage, cleaning)
-                active.keep(~lost)
-                gradient = gradient[~lost]
+            stops = watch.look(step, rows, turns, log_p.detach(), fields.detach(), found)
+            if stops.any():
+                active.keep(~stops)
+                gradient = gradient[~stops]
                 if not len(active.rows):
                     break
         active.step(gradient)
         tick(step + 1)
     tick(stage.iterations)
-    if len(active.rows):
-        found[active.rows] = _final(basis.fields(active.theta).detach(), stage, cleaning)
+    if not stage.drop:
+        found = _final(basis.fields(active.theta).detach(), stage, cleaning)
     return found, [row[~row.isnan()].cpu() for row in losses]
+
+
+class _Watch:
+    """How far each image is from having lost its class, under each of P perturbations, and when it stops.
+
+    What a pass sees has been shifted, and its mask is larger or smaller than what will remain. So an image stops only
+    when its binary mask, as it would remain, has lost the class under every perturbation; otherwise the best that was
+    looked at remains.
+
+    Args:
+        classifier: The network.
+        prepared: The perturbations of the N images.
+        log_p0: (N,) log probability of the class on the images.
+        targets: (N,) the classes.
+        stage: Its drop, ramp, area and passes.
+        cleaning: How the binary mask is cleaned.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        prepared: list[Prepared],
+        log_p0: Tensor,
+        targets: Tensor,
+        stage: Stage,
+        cleaning: BinaryOptions,
+    ) -> None:
+        self._classifier, self._prepared, self._targets = classifier, prepared, targets
+        self._stage, self._cleaning = stage, cleaning
+        self._goals = log_p0 + math.log1p(-stage.drop)
+        self._gaps = log_p0.new_full((len(log_p0), len(prepared)), math.inf)
+        self._best = log_p0.new_full((len(log_p0),), math.inf)
+
+    def turns(self, rows: Tensor, step: int) -> Tensor:
+        """The perturbation of images (K,) in this pass, (K,): one after the other, then what each withstands most."""
+        if not self._stage.drop:
+            return torch.full_like(rows, step % len(self._prepared))
+        return self._gaps[rows].argmax(dim=1)
+
+    def look(self, step: int, rows: Tensor, turns: Tensor, log_p: Tensor, fields: Tensor, found: Tensor) -> Tensor:
+        """Takes note of a pass.
+
+        Args:
+            step: The pass.
+            rows: (K,) images.
+            turns: (K,) their perturbations.
+            log_p: (K,) log probabilities that the pass saw.
+            fields: (K, 1, H, W) their fields.
+            found: (N, 1, H, W), in which the best masks are noted.
+
+        Returns:
+            bool (K,), the images that stop.
+        """
+        self._gaps[rows, turns] = log_p - self._goals[rows]
+        near = self._gaps[rows].amax(dim=1) <= 0
+        last = step + 1 == self._stage.iterations
+        if (step + 1) % _LOOK_EVERY == 0 or last:
+            near = torch.ones_like(near)
+        if (step >= self._stage.ramp or last) and near.any():
+            looked = rows[near]
+            masks = _final(fields[near], self._stage, self._cleaning)
+            self._gaps[looked] = self._measured(cleaned(masks, self._cleaning).to(masks), looked)
+            worst = self._gaps[looked].amax(dim=1)
+            better = worst < self._best[looked]
+            self._best[looked[better]], found[looked[better]] = worst[better], masks[better]
+        return self._best[rows] <= 0
+
+    def _measured(self, binary: Tensor, rows: Tensor) -> Tensor:
+        """The gaps (K, P) of binary masks (K, 1, H, W) of images (K,)."""
+        targets = self._targets[rows]
+        with torch.no_grad():
+            log_p = [self._classifier.log_probabilities(images[rows](binary), targets) for images in self._prepared]
+        return torch.stack(log_p, dim=1) - self._goals[rows, None]
 
 
 class _Active:
@@ -281,6 +353,13 @@ def disc(images: Tensor) -> Tensor:
 def _log_p(classifier: Classifier, images: Tensor, targets: Tensor) -> Tensor:
     with torch.no_grad():
         return classifier.log_probabilities(images, targets)
+
+
+def _perturbed(prepared: list[Prepared], turns: Tensor, rows: Tensor, masks: Tensor) -> Tensor:
+    """Images ``rows`` (K,) under masks (K, 1, H, W), each under its own perturbation of ``prepared``: turns (K,)."""
+    places = [(turns == turn).nonzero()[:, 0] for turn in range(len(prepared))]
+    parts = [images[rows[at]](masks[at]) for images, at in zip(prepared, places, strict=True) if len(at)]
+    return torch.cat(parts)[torch.cat(places).argsort()]
 
 
 def _shifted(images: Tensor, jitter: int, generator: torch.Generator) -> Tensor:

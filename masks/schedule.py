@@ -55,7 +55,8 @@ class Stage:
         resolution: The mask has the frame's sides divided by this, >= 1 (reference: 8 smooth, 1 crisp).
         smoothing: Sigma, in pixels of a frame of 224, of the Gaussian that follows the bilinear upsampling, >= 0.
         smoothing_gradient: Whether the gradient passes through that Gaussian (reference: no).
-        perturbations: What replaces perturbed pixels, each pass the next one, see ``masks/perturb.py``.
+        perturbations: What replaces perturbed pixels, see ``masks/perturb.py``: each pass the next one; with ``drop``,
+            the one under which an image's class holds out most.
         jitter: Largest random shift of the perturbed image in a pass, in pixels of a frame of 224, >= 0.
         l1: Weight of the mean of the mask, >= 0 (paper: 0.01).
         tv: Weight of the total variation, >= 0 (paper: 1e-4 smooth, 1 crisp).
@@ -67,8 +68,8 @@ class Stage:
         sharpness: Of that cut, at the first pass and from the pass ``ramp`` on, in 1 / standard deviation of the
             field, > 0.
         ramp: Passes over which the cut sharpens, >= 0; no image stops before.
-        drop: An image stops once it has lost this share (p0 - p) / p0 of its class under each perturbation, as seen
-            last, in (0, 1). 0: it never stops early (paper).
+        drop: An image stops once its binary mask has lost this share (p0 - p) / p0 of its class under each
+            perturbation, in (0, 1). 0: it never stops early (paper).
     """
 
     iterations: int = 300

@@ -147,8 +147,30 @@ def test_an_image_stops_when_its_class_is_lost_and_is_computed_no_further() -> N
     assert schedule.smooth.iterations + schedule.crisp.ramp < max(passes[:2]) < most
     assert passes[2] == most
     assert all((drop(p0, values)[:2] > 0.94).all() for values in p.values())
-    # one pass for what may be fused, one before each stage for the goals, and none on an image that has stopped
-    assert sum(seen) == sum(passes) + 1 + 2 * len(images)
+    # beside its passes an image is seen before each stage, and when the mask that would remain is looked at under the
+    # three perturbations: by the two that stop here at most every third pass, never after they have stopped
+    looked = sum(seen) - sum(passes) - 1 - 2 * len(images)  # one pass finds out what may be fused
+    assert looked % 3 == 0
+    assert looked <= sum(passes) - len(images) * (schedule.smooth.iterations + schedule.crisp.ramp)
+
+
+def test_the_mask_that_remains_has_lost_the_class_or_is_the_best_that_was_looked_at() -> None:
+    images, targets = pictures(4), torch.ones(4, dtype=torch.int64)
+    schedule = PRESETS["compact"]
+    schedule = replace(schedule, crisp=replace(schedule.crisp, drop=0.95, wobble=0.5))  # what passes see is far off
+    with classifier() as model:
+        found = optimize(model, images, targets, schedule)
+        cut_short = optimize(model, images, targets, short(schedule, 3))
+        p0 = probabilities(model, images, targets)
+        binary = torch.from_numpy(np.stack([binarize(mask[0].numpy()) for mask in found.crisp]))[:, None].float()
+        drops = [
+            drop(p0, probabilities(model, images, targets, binary, parse_perturbation(name)))
+            for name in schedule.crisp.perturbations
+        ]
+    stopped = torch.tensor([len(losses) for losses in found.history]) < 130
+    assert stopped.any()
+    assert (torch.stack(drops).amin(dim=0)[stopped] >= schedule.crisp.drop - 1e-6).all()
+    assert (area(cut_short.crisp) > 0.2).all()  # before the end of the ramp there is a mask as well
 
 
 def test_the_same_seed_gives_the_same_masks() -> None:
