@@ -6,10 +6,10 @@ with p0 the probability of the class in the image, p in the perturbed image. The
 float mask; the mask that becomes regions is the binarised one, so the drop is reported for both.
 
 Deletion and insertion (RISE: Petsiuk, Das, Saenko, BMVC 2018) ask for the order of pixels, not for a mask: the class
-should go soon while the most salient pixels are perturbed one after the other, and come soon while they are put into
+should go soon while the most salient pixels turn grey one after the other, and come soon while they are put into
 a blurred image. Their figures are the areas under
 
-    deletion:   f -> p(pixels perturbed: the first share f)
+    deletion:   f -> p(pixels grey: the first share f)
     insertion:  f -> p(pixels blurred: all but the first share f)
 
 with p the probability as it is, not divided by p0, for f from 0 to 1. RISE takes equal steps of as many pixels as the
@@ -28,7 +28,10 @@ from skimage.measure import label
 from torch import Tensor
 
 from masks.classifier import Classifier
-from masks.perturb import Blur, Perturbation, Prepared
+from masks.perturb import Blur, Constant, Perturbation, Prepared
+
+DELETED_TO = Constant("grey")
+"""What deleted pixels become: as in RISE one colour, here mid-grey, near the mean of photographs."""
 
 INSERTED_ONTO = Blur(5, 11)
 """What pixels are put into, as in RISE."""
@@ -123,16 +126,16 @@ def most_salient(saliency: npt.NDArray[np.floating] | npt.NDArray[np.bool_], are
     return ranks(saliency) < round(area * saliency.size)
 
 
-def deletion_auc(classifier: Classifier, prepared: Prepared, targets: Tensor, places: Tensor) -> Tensor:
+def deletion_auc(classifier: Classifier, images: Tensor, targets: Tensor, places: Tensor) -> Tensor:
     """Area under the deletion curve, (N,) float64 in [0, 1]; small is good.
 
     Args:
         classifier: The network.
-        prepared: N images, ready for the perturbation that deletes.
+        images: (N, 3, H, W) in [0, 1].
         targets: (N,) class indices.
         places: (N, 1, H, W) int64, the order of the pixels, see :func:`ranks`.
     """
-    return _area_under(classifier, prepared, targets, places, insert=False)
+    return _area_under(classifier, DELETED_TO.prepare(images), targets, places, insert=False)
 
 
 def insertion_auc(classifier: Classifier, images: Tensor, targets: Tensor, places: Tensor) -> Tensor:

@@ -60,7 +60,8 @@ class MethodRow:
 
     Drops (p0 - p) / p0 have a mean and a variance over images (divided by their number); area is the mean share of
     the frame, regions the median number an image, top5_share the mean share of the mask in its five largest regions
-    over the images that have one (None: no image has), the areas under the curves of deletion and insertion are means.
+    over the images that have one (None: no image has), the areas under the curves of deletion and insertion, which have
+    perturbations of their own, are means.
     """
 
     method: str
@@ -209,12 +210,12 @@ def evaluate(runs: Sequence[Run], classifier: Classifier, *, seed: int, baseline
     evaluation = Evaluation(total, optimised_against(runs[0]))
     perturbations = {name: parse_perturbation(name) for name in evaluation.perturbations}
     drops: dict[tuple[str, str], list[float]] = defaultdict(list)
-    deletions: dict[tuple[str, str], list[float]] = defaultdict(list)
+    deletions: dict[str, list[float]] = defaultdict(list)
     insertions: dict[str, list[float]] = defaultdict(list)
     shapes: dict[str, list[Shape]] = defaultdict(list)
     done = 0
     fast = fused(classifier)
-    steps = (len(METHODS) if baselines else len(OURS)) * (len(perturbations) + 2)  # of a batch
+    steps = (len(METHODS) if baselines else len(OURS)) * 2  # of a batch
     for batch in batches(runs):
         step = 0
 
@@ -235,24 +236,23 @@ def evaluate(runs: Sequence[Run], classifier: Classifier, *, seed: int, baseline
         for method, given in found.items():
             masks = torch.from_numpy(np.stack(given.masks)).to(images)[:, None]
             places = torch.from_numpy(np.stack([ranks(one) for one in given.saliency])).to(images.device)[:, None]
-            tensors[method] = masks, places
+            tensors[method] = masks
             shapes[method] += [shape(mask) for mask in given.masks]
+            deletions[method] += deletion_auc(fast, images, targets, places).tolist()
             insertions[method] += insertion_auc(fast, images, targets, places).tolist()
             passed(1)
         for name, perturbation in perturbations.items():
             prepared = perturbation.prepare(images)
-            for method, (masks, places) in tensors.items():
+            for method, masks in tensors.items():
                 with torch.inference_mode():
                     p = fast.log_probabilities(prepared(masks), targets).double().exp().cpu()
                 drops[method, name] += drop(p0, p).tolist()
-                deletions[method, name] += deletion_auc(fast, prepared, targets, places).tolist()
-                passed(1)
         done += len(batch.rows)
         tick(done, total)
     for method in METHODS:
         for name in perturbations if method in shapes else ():
             evaluation.rows.append(
-                _row(method, name, drops[method, name], deletions[method, name], insertions[method], shapes[method])
+                _row(method, name, drops[method, name], deletions[method], insertions[method], shapes[method])
             )
     return evaluation
 

@@ -41,7 +41,7 @@ def tables(evaluation: Evaluation) -> list[str]:
         "",
         *_drops(evaluation),
         "",
-        f"Shape, and areas under the curves of deletion (small is good) under {TABLE_2} and insertion (large is good):",
+        "Shape, and areas under the curves of deletion (small is good) and insertion (large is good):",
         "",
         *_shapes(evaluation),
         *_remarks(evaluation),
