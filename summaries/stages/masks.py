@@ -19,7 +19,7 @@ from masks.errors import UserError
 from masks.evaluate import drop, probabilities
 from masks.optimize import optimize
 from masks.perturb import Blur
-from summaries.progress import Tick
+from summaries.progress import Tick, say
 from summaries.settings import Settings
 from summaries.stages.frames import Frames, read_ahead
 from summaries.store import (
@@ -65,7 +65,7 @@ def find_masks(
     seed: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> FoundMasks:
-    """Optimises the masks of a batch and cleans them.
+    """Optimises the masks of a batch and cleans them; of half the images at once where they do not fit into memory.
 
     Args:
         classifier: The network, entered.
@@ -75,11 +75,43 @@ def find_masks(
         seed: Of random choices.
         progress: Called with (passes done, passes in all).
     """
-    found = optimize(
-        classifier, images, targets, settings.masks, cleaning=settings.binary, seed=seed, progress=progress
-    )
+    found = None
+    try:
+        found = optimize(
+            classifier, images, targets, settings.masks, cleaning=settings.binary, seed=seed, progress=progress
+        )
+    except torch.OutOfMemoryError:
+        if len(images) == 1:
+            raise
+    if found is None:  # not above: the error holds on to what did not fit
+        return _in_halves(classifier, images, targets, settings, seed, progress)
     smooth, crisp = (masks[:, 0].cpu().numpy().astype(np.float16) for masks in (found.smooth, found.crisp))
     return FoundMasks(smooth, crisp, _binary(crisp, settings), [losses.numpy() for losses in found.history])
+
+
+def _in_halves(
+    classifier: Classifier,
+    images: Tensor,
+    targets: Tensor,
+    settings: Settings,
+    seed: int,
+    progress: Callable[[int, int], None] | None,
+) -> FoundMasks:
+    """The same masks with less memory: images do not influence each other, and share their random choices."""
+    half = len(images) // 2
+    say(f"  {len(images)} images at once do not fit into memory: {half} and {len(images) - half} (--set.masks.batch)")
+    if images.is_cuda:
+        torch.cuda.empty_cache()
+    first, second = (
+        find_masks(classifier, images[rows], targets[rows], settings, seed=seed, progress=progress)
+        for rows in (slice(half), slice(half, None))
+    )
+    return FoundMasks(
+        np.concatenate([first.smooth, second.smooth]),
+        np.concatenate([first.crisp, second.crisp]),
+        np.concatenate([first.binary, second.binary]),
+        first.history + second.history,
+    )
 
 
 def _binary(crisp: npt.NDArray[np.float16], settings: Settings) -> npt.NDArray[np.bool_]:

@@ -1,12 +1,21 @@
-"""The memory of the mask stage is that of a batch, however many images there are."""
+"""The memory of the mask stage is that of a batch, however many images there are, and a batch shrinks to fit."""
 
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
+import torch
+from torch import nn
 
+from masks.classifier import Classifier, Normalisation
+from masks.images import Frame
+from masks.schedule import preset
+from summaries.settings import Settings
+from summaries.stages.masks import find_masks
 from summaries.store import ImageRow, Run, frame_path, write_csv, write_json, write_png
 
 ROOT = Path(__file__).parents[2]
@@ -78,3 +87,51 @@ def peak(out: Path, count: int) -> float:
 def test_two_thousand_images_run_in_the_memory_of_thirty_two(tmp_path: Path) -> None:
     few, many = (peak(tmp_path / str(count), count) for count in (FEW, MANY))
     assert many - few < ALLOWED
+
+
+class SmallMemory(nn.Module):
+    """A network that runs out of memory when it sees more than two images at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.inner = nn.Sequential(nn.Conv2d(3, 8, 8, 8), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten())
+        self.last = nn.Linear(32, 3)
+        self.most = 2
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if len(images) > self.most:
+            raise torch.OutOfMemoryError("out of memory")
+        logits: torch.Tensor = self.last(self.inner(images))
+        return logits
+
+
+def test_a_batch_that_does_not_fit_into_memory_is_halved_and_gives_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    images, targets = torch.rand(5, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1)), torch.arange(5) % 3
+    schedule = preset("compact")
+    shorter = {name: replace(getattr(schedule, name), iterations=12) for name in ("smooth", "crisp")}
+    settings = Settings(masks=replace(schedule, **shorter))
+    found = []
+    for most in (2, 5):
+        network = SmallMemory()
+        network.most = most
+        normalisation = Normalisation((0.5,) * 3, (0.5,) * 3)
+        with Classifier(network, frame=Frame((SIDE, SIDE), SIDE, "bilinear"), normalisation=normalisation) as model:
+            model.network.double()
+            found.append(find_masks(model, images.double(), targets, settings, seed=3))
+    halved, whole = found
+    assert np.array_equal(halved.binary, whole.binary)
+    np.testing.assert_allclose(halved.crisp, whole.crisp, atol=2e-3)
+    assert [len(losses) for losses in halved.history] == [len(losses) for losses in whole.history]
+    assert "5 images at once do not fit into memory: 2 and 3" in capsys.readouterr().err
+
+
+def test_one_image_that_does_not_fit_is_an_error() -> None:
+    network = SmallMemory()
+    network.most = 0
+    normalisation = Normalisation((0.5,) * 3, (0.5,) * 3)
+    with (
+        Classifier(network, frame=Frame((SIDE, SIDE), SIDE, "bilinear"), normalisation=normalisation) as model,
+        pytest.raises(torch.OutOfMemoryError),
+    ):
+        find_masks(model, torch.rand(2, 3, SIDE, SIDE), torch.zeros(2, dtype=torch.int64), Settings(), seed=0)
