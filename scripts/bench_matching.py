@@ -3,10 +3,10 @@
     python scripts/bench_matching.py
     python scripts/bench_matching.py --images 25 50 100 200 --proposals 250 500 1000 --jobs 2
 
-Matched is what `clustering.similarity` matches by default: whitened HOG (1984 numbers a box), both directions, the
-second image as it is and mirrored. The features are random, which the cost does not depend on; they are read from
-files, and similarities are kept in files, as in a run; three in ten proposals are parts, at most 150, and 12 of them
-stay. A pair is measured in one thread, its time is that of the
+Matched is what `clustering.similarity` matches by default: both directions, the second image as it is and mirrored;
+by whitened HOG (1984 numbers a box), or with --numbers by as many as a network's maps have. The features are random,
+which the cost does not depend on; they are read from files, and similarities are kept in files, as in a run; three in
+ten proposals are parts, at most 150, and 12 of them stay. A pair is measured in one thread, its time is that of the
 processor (the best of several rounds is what an idle machine needs). The table's runs are processes of their own:
 peak memory is that of the whole process, of which Python and its libraries take about 620 MB. Everything is
 computed on the CPU; there is no GPU path, so that no figure is one of a GPU.
@@ -40,14 +40,14 @@ DISTINCT = 8
 PARTS = 0.3
 
 
-def write_features(folder: Path, proposals: int) -> None:
+def write_features(folder: Path, proposals: int, numbers: int) -> None:
     """Random features of some images, a file each."""
     for number in range(DISTINCT):
         rng = np.random.default_rng(number)
         sides = rng.integers(20, 112, (proposals, 2))
         low = (rng.random((proposals, 2)) * (np.array(FRAME) - sides)).astype(int)
         boxes = np.concatenate([low, low + sides], axis=1).astype(np.float32)
-        z = rng.normal(size=(2, proposals, CELLS * CELLS * CHANNELS)).astype(np.float32)
+        z = rng.normal(size=(2, proposals, numbers)).astype(np.float32)
         write_npz(folder / f"{number}.npz", compress=False, descriptors=z[0], mirrored=z[1], boxes=boxes)
 
 
@@ -62,9 +62,9 @@ def parts(proposals: int) -> np.ndarray:
     return np.arange(proposals) < min(PARTS * proposals, ProposalOptions().max_kept)
 
 
-def bench_pair(folder: Path, proposals: int, rounds: int) -> None:
+def bench_pair(folder: Path, proposals: int, numbers: int, rounds: int) -> None:
     """Prints the time of one unordered pair and of what it is made of."""
-    write_features(folder, proposals)
+    write_features(folder, proposals, numbers)
     a, b = load(folder, 0), load(folder, 1)
     options = SimilarityOptions()
     turned = b.turned
@@ -77,7 +77,9 @@ def bench_pair(folder: Path, proposals: int, rounds: int) -> None:
         "both directions, phm+lom": lambda: match_both(a, b, MatchingOptions(method="phm+lom", power=2)),
         "both directions, mirrored": lambda: match_both(a, turned),
     }
-    print(f"one pair, {proposals} proposals, milliseconds of one core: best and median of {rounds}")
+    print(
+        f"one pair, {proposals} proposals of {numbers} numbers, milliseconds of one core: best and median of {rounds}"
+    )
     with threadpool_limits(limits=1):
         for name, call in work.items():
             call()
@@ -102,13 +104,13 @@ def run(folder: Path, images: int, proposals: int, jobs: int, results: multiproc
     results.put((wall, cpu, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
 
 
-def bench_sizes(folder: Path, images: list[int], proposals: list[int], jobs: int) -> None:
+def bench_sizes(folder: Path, images: list[int], proposals: list[int], numbers: int, jobs: int) -> None:
     """Prints time and memory by size."""
     print(f"all pairs, {jobs} jobs")
     print(f"  {'images':>6} {'proposals':>9} {'pairs':>6} {'seconds':>8} {'cpu ms/pair':>11} {'peak MB':>8}")
     context = multiprocessing.get_context("spawn")
     for boxes in proposals:
-        write_features(folder, boxes)
+        write_features(folder, boxes, numbers)
         for count in images:
             results = context.Queue()
             process = context.Process(target=run, args=(folder, count, boxes, jobs, results))
@@ -156,12 +158,18 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, help="threads of the table")
     parser.add_argument("--parts", type=int, nargs="*", default=[5000, 20000], help="of affinity propagation; or none")
     parser.add_argument("--neighbours", type=int, default=200, help="similarities of each of these parts")
+    parser.add_argument(
+        "--numbers",
+        type=int,
+        default=CELLS * CELLS * CHANNELS,
+        help="of a descriptor: whitened HOG; lite0's maps: 3888",
+    )
     parser.add_argument("--rounds", type=int, default=30, help="repetitions of a pair")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        bench_pair(Path(name), 500, arguments.rounds)
+        bench_pair(Path(name), 500, arguments.numbers, arguments.rounds)
         if arguments.images:
-            bench_sizes(Path(name), arguments.images, arguments.proposals, arguments.jobs)
+            bench_sizes(Path(name), arguments.images, arguments.proposals, arguments.numbers, arguments.jobs)
     if arguments.parts:
         bench_affinity(arguments.parts, arguments.neighbours)
 
