@@ -51,7 +51,7 @@ class ProposalOptions:
     min_side: float = 28 / 224
     border: float = 0.01
     overlap: float = 0.75
-    margin: float = 6.0
+    margin: float = 10.0
     max_parts: int = 12
     redundancy_overlap: float = 0.5
     redundancy_area_ratio: float = 2.0
