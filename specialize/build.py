@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from masks.classifier import Classifier
 from masks.errors import UserError
 from specialize.blend import plain_blend
 from specialize.controls import DRAWS, kmeans_groups, one_per_class, random_groups
-from specialize.features import FeatureOptions, find_tap
+from specialize.features import FeatureOptions, find_places, find_tap
 from specialize.leakage import check_apart
 from specialize.material import (
     Material,
@@ -23,12 +24,14 @@ from specialize.material import (
     Source,
     SplitOptions,
     assemble,
+    assemble_places,
     empty_like,
     read_sources,
     split_others,
     split_training,
 )
 from specialize.model import Model, SummaryRow, save_model
+from specialize.parts import part_machines
 from specialize.photographs import Album, Looker, joined, list_photos
 from specialize.svm import Group, SvmOptions, Svms, gram_of, train
 from specialize.tuning import Method, TuningOptions, candidates, choose_weight, points, right_along
@@ -111,7 +114,11 @@ def build(
     tap = find_tap(classifier, settings.features)
     looker = Looker(classifier, tap, out / "work" / "features.npz", fingerprint)
     parts, skipped = _look(looker, runs, sources, classes, train_root, others, settings, seed)
-    material = assemble(parts, sources, looker, settings.svm)
+    places = find_places(classifier, tap, settings.features)
+    if places is None:
+        material = assemble(parts, sources, looker, settings.svm)
+    else:
+        material = assemble_places(parts, sources, places)
     looker.save()
     methods = fit(material, settings, seed)
     model = Model(
@@ -154,14 +161,24 @@ def fit(material: Material, settings: Settings, seed: int) -> list[Method]:
         settings: Hyperparameters.
         seed: Of k-means and random groups.
     """
-    gram = gram_of(material.vectors)
     alone = replace(settings.svm, siblings=False)
     groups = material.groups
+    gram = gram_of(material.vectors) if material.field is None else None
 
-    def svm_method(name: str, groups: Sequence[Group], options: SvmOptions) -> Method:
-        def machines(cost: float) -> Svms:
-            return train(material.vectors, groups, material.strangers, cost, options, gram)
+    def of_groups(name: str, groups: Sequence[Group], options: SvmOptions) -> Method:
+        if material.field is not None:
+            machines = part_machines(material.field, material.vectors, groups, options, seed=seed)
+        else:
+            machines = partial(train, material.vectors, groups, material.against, options=options, gram=gram)
+        return tuned(name, machines)
 
+    def of_classes(name: str) -> Method:
+        products = gram_of(material.images)
+        return tuned(
+            name, partial(train, material.images, material.whole, material.strangers, options=alone, gram=products)
+        )
+
+    def tuned(name: str, machines: Callable[[float], Svms]) -> Method:
         tried = list(candidates(name, machines, material.classes, material.held, settings.tuning))
         return choose_weight(tried, material.held, settings.tuning)
 
@@ -170,21 +187,21 @@ def fit(material: Material, settings: Settings, seed: int) -> list[Method]:
         return choose_weight([Method(name, None, blend)], material.held, settings.tuning)
 
     plan: list[Callable[[], Method]] = [
-        lambda: svm_method("summaries", groups, settings.svm),
-        lambda: svm_method("one_per_class", one_per_class(groups), alone),
-        lambda: svm_method("kmeans", kmeans_groups(groups, material.vectors, seed=seed), settings.svm),
+        lambda: of_groups("summaries", groups, settings.svm),
+        lambda: of_groups("one_per_class", one_per_class(groups), alone),
+        lambda: of_groups("kmeans", kmeans_groups(groups, material.vectors, seed=seed), settings.svm),
         *(
-            lambda k=k: svm_method(f"random:{k}", random_groups(groups, seed=seed + k), settings.svm)
+            lambda k=k: of_groups(f"random:{k}", random_groups(groups, seed=seed + k), settings.svm)
             for k in range(DRAWS)
         ),
         *(
-            lambda k=k: svm_method(f"random_no_siblings:{k}", random_groups(groups, seed=seed + k), alone)
+            lambda k=k: of_groups(f"random_no_siblings:{k}", random_groups(groups, seed=seed + k), alone)
             for k in range(DRAWS)
         ),
         lambda: plain_method("logit_bonus", "bonus"),
         lambda: plain_method("uniform", "uniform"),
-        lambda: svm_method("summaries_no_siblings", groups, alone),
-        lambda: svm_method("one_per_class_all", material.whole, alone),
+        lambda: of_groups("summaries_no_siblings", groups, alone),
+        lambda: of_classes("one_per_class_all"),
     ]
     methods = []
     with progress("SVMs", "methods") as tick:

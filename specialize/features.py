@@ -1,4 +1,4 @@
-"""What a network makes of an image, as one vector of length 1, together with its logits.
+"""What a network makes of an image: a vector of length 1, its feature maps where they are asked for, and its logits.
 
 The paper takes the first fully connected layer of AlexNet (section 4.4). Most networks of today have none; what
 enters their last linear layer is the default here, and any named module will do. Where a network is tapped is found
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -21,6 +21,7 @@ from torch.nn import functional
 from masks.classifier import Classifier
 from masks.errors import UserError
 from masks.layers import entering, feature_layers, leaving, linear_layers, record_maps
+from specialize.places import PlaceOptions, Places, map_layers, windows_of
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,14 @@ class FeatureOptions:
         layer: "last" for what enters the last linear layer; "first" for what the first fully connected layer puts out
             (paper section 4.4), on networks that have one before the last; or the name of a module, whose output is
             averaged over its places. "last" is the default because every usual network has it.
+        place: Whether the SVMs see the whole "image" (paper), or its "parts": the place of the part in the summary's
+            images, and the best of many windows in others (see `specialize.places`).
+        places: How places are described.
     """
 
     layer: str = "last"
+    place: Literal["image", "parts"] = "image"
+    places: PlaceOptions = field(default_factory=PlaceOptions)
 
 
 @dataclass(frozen=True)
@@ -43,10 +49,12 @@ class Tap:
     Attributes:
         module: Name of a module.
         side: What enters it, what leaves it, or its feature map's mean over all places.
+        maps: Names of the modules whose feature maps follow the vector.
     """
 
     module: str
     side: Literal["input", "output", "map"]
+    maps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -54,7 +62,7 @@ class Seen:
     """What a network makes of N images.
 
     Attributes:
-        vectors: float32 (N, D), of length 1.
+        vectors: float32 (N, M): D values of length 1, then the feature maps, where the tap has any.
         logits: float32 (N, K).
     """
 
@@ -72,7 +80,32 @@ def find_tap(classifier: Classifier, options: FeatureOptions | None = None) -> T
     Raises:
         UserError: The network has no such layer, or what it puts out is neither a vector nor a feature map.
     """
-    layer = (options or FeatureOptions()).layer
+    options = options or FeatureOptions()
+    tap = _vector_tap(classifier, options.layer)
+    return replace(tap, maps=tuple(map_layers(classifier, options.places.strides))) if options.place == "parts" else tap
+
+
+def find_places(classifier: Classifier, tap: Tap, options: FeatureOptions) -> Places | None:
+    """How the vectors of a tap become those of places; None where it has no feature maps.
+
+    Args:
+        classifier: Inside its context.
+        tap: See `find_tap`.
+        options: Hyperparameters.
+    """
+    if not tap.maps:
+        return None
+    empty = torch.zeros(1, 3, *classifier.frame.size, device=classifier.device)
+    with record_maps(classifier.network, tap.maps) as maps, torch.inference_mode():
+        classifier.logits(empty)
+    with tapped(classifier.network, replace(tap, maps=())) as vectors, torch.inference_mode():
+        classifier.logits(empty)
+        start = vectors().shape[1]
+    shapes = tuple((maps[name].shape[1], maps[name].shape[2], maps[name].shape[3]) for name in tap.maps)
+    return Places(start, shapes, options.places.grid, windows_of(options.places))
+
+
+def _vector_tap(classifier: Classifier, layer: str) -> Tap:
     if layer not in ("last", "first"):
         return _tap_of(classifier, layer)
     linear = linear_layers(classifier)
@@ -108,21 +141,20 @@ def tapped(network: nn.Module, tap: Tap) -> Iterator[Callable[[], Tensor]]:
         tap: Where.
 
     Yields:
-        A function that, after a pass over N images, gives their vectors (N, D), of length 1, with their gradients.
+        A function that, after a pass over N images, gives their vectors (N, M) (see `Seen`), with their gradients.
     """
-    if tap.side == "map":
-        with record_maps(network, [tap.module]) as maps:
-            yield lambda: functional.normalize(maps.pop(tap.module).mean(dim=(2, 3)))
-    else:
-        listen = entering if tap.side == "input" else leaving
-        with listen(network, tap.module) as found:
-            yield lambda: functional.normalize(_last(found))
+    grids = [*tap.maps, tap.module] if tap.side == "map" else list(tap.maps)
+    listen = entering if tap.side == "input" else leaving
+    with record_maps(network, grids) as maps, listen(network, tap.module) as found:
 
+        def vectors() -> Tensor:
+            value = maps[tap.module].mean(dim=(2, 3)) if tap.side == "map" else found[-1]
+            joined = torch.cat([functional.normalize(value), *(maps[name].flatten(1) for name in tap.maps)], dim=1)
+            found.clear()
+            maps.clear()
+            return joined
 
-def _last(found: list[Tensor]) -> Tensor:
-    value = found[-1]
-    found.clear()
-    return value
+        yield vectors
 
 
 def look(classifier: Classifier, tap: Tap, frames: Sequence[NDArray[np.uint8]]) -> Seen:

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from masks.errors import UserError
+from specialize.parts import Field, look_everywhere
 from specialize.photographs import Album, Looker, joined
+from specialize.places import Places, boxes_in_shares
 from specialize.svm import Group, SvmOptions
 from specialize.tuning import Held
 from summaries.crops import crop
@@ -56,19 +59,26 @@ class Material:
 
     Attributes:
         classes: int64 (C,), the specialised classes, sorted.
-        vectors: float32 (N, D): the images to train on, then the crops of parts where they are the positives.
-        groups: The positives of each summary.
+        images: float32 (N, D), vectors of the images to train on.
         whole: The rows of each class's images, all it has to train on.
         strangers: For each class, the rows of images that are not of it.
+        vectors: What the summaries' SVMs are trained on: the images and after them, where these are the positives,
+            the crops of parts; or the descriptors of parts.
+        groups: The positives of each summary.
+        against: For each class, the rows of ``vectors`` that are not of it; none for descriptors of parts.
         held: Images to tune on.
+        field: Where negatives are looked for, with SVMs that see places.
     """
 
     classes: NDArray[np.int64]
-    vectors: NDArray[np.float32]
-    groups: list[Group]
+    images: NDArray[np.float32]
     whole: list[Group]
     strangers: list[NDArray[np.int64]]
+    vectors: NDArray[np.float32]
+    groups: list[Group]
+    against: list[NDArray[np.int64]]
     held: Held
+    field: Field | None = None
 
 
 @dataclass(frozen=True)
@@ -162,20 +172,66 @@ def assemble(parts: Parts, sources: Sequence[Source], looker: Looker, options: S
         else:
             groups.append(Group(source.owner, rows, rows))
     label_of = np.concatenate(owners)
-    own = np.arange(len(images.names))
     tuning = joined([parts.tuning, parts.others_tuning])
     return Material(
         classes=classes,
+        images=images.vectors,
+        whole=_whole(images.labels, classes),
+        strangers=[np.flatnonzero(images.labels != label) for label in classes],
         vectors=np.concatenate(vectors),
         groups=groups,
-        whole=[_whole(owner, own[images.labels == label]) for owner, label in enumerate(classes)],
-        strangers=[np.flatnonzero(label_of != label) for label in classes],
+        against=[np.flatnonzero(label_of != label) for label in classes],
         held=held_of(tuning, classes),
     )
 
 
-def _whole(owner: int, rows: NDArray[np.int64]) -> Group:
-    return Group(owner, rows, rows)
+def assemble_places(parts: Parts, sources: Sequence[Source], places: Places) -> Material:
+    """As `assemble`, for SVMs that see places: the rows are the parts of the summaries.
+
+    Args:
+        parts: The albums, with feature maps in their vectors.
+        sources: The summaries.
+        places: How images become places.
+    """
+    images = joined([parts.summary, parts.train, parts.negative])
+    classes = np.unique(np.concatenate([parts.summary.labels, parts.train.labels]))
+    row_of = {value: row for row, value in enumerate(images.sha256)}
+    rows: list[int] = []
+    boxes, groups = [], []
+    for source in sources:
+        digest = {row.id: row.sha256 for row in source.run.images}
+        own = np.array([row_of[digest[member.image]] for member in source.summary.members], dtype=np.int64)
+        groups.append(Group(source.owner, np.arange(len(rows), len(rows) + len(own)), own))
+        rows += own.tolist()
+        frame = source.run.frame(source.summary.members[0].image).shape[:2]
+        boxes.append(boxes_in_shares([member.box for member in source.summary.members], (frame[0], frame[1])))
+    described = [
+        places.at(torch.from_numpy(images.vectors[rows[start : start + 32]]), torch.from_numpy(chunk)).numpy()
+        for start, chunk in _chunks(np.concatenate(boxes))
+    ]
+    owner = np.full(len(images.names), -1)
+    for place, label in enumerate(classes):
+        owner[images.labels == label] = place
+    return Material(
+        classes=classes,
+        images=images.vectors[:, : places.start],
+        whole=_whole(images.labels, classes),
+        strangers=[np.flatnonzero(images.labels != label) for label in classes],
+        vectors=np.concatenate(described),
+        groups=groups,
+        against=[],
+        held=held_of(joined([parts.tuning, parts.others_tuning]), classes),
+        field=look_everywhere(places, images.vectors, owner),
+    )
+
+
+def _chunks(boxes: NDArray[np.float32]) -> list[tuple[int, NDArray[np.float32]]]:
+    return [(start, boxes[start : start + 32]) for start in range(0, len(boxes), 32)]
+
+
+def _whole(labels: NDArray[np.int64], classes: NDArray[np.int64]) -> list[Group]:
+    rows = [np.flatnonzero(labels == label) for label in classes]
+    return [Group(owner, chosen, chosen) for owner, chosen in enumerate(rows)]
 
 
 def _crops(source: Source, digest: dict[str, str], looker: Looker) -> NDArray[np.float32]:

@@ -19,7 +19,8 @@ from masks.classifier import Classifier
 from masks.errors import UserError
 from specialize.blend import Blend, blended
 from specialize.features import Tap, tapped
-from specialize.svm import Svms
+from specialize.places import Places
+from specialize.svm import Svms, decide
 from specialize.tuning import Method
 from summaries.recorded import load_recorded
 from summaries.store import read_json, read_npz, write_json, write_npz
@@ -89,6 +90,7 @@ class SpecializedNetwork(nn.Module):
         self.size = classifier.frame.size
         self.tap = tap
         self.blend = method.blend
+        self.places = method.svms.places
         self.register_buffer("weights", torch.from_numpy(method.svms.weights))
         self.register_buffer("intercepts", torch.from_numpy(method.svms.intercepts))
 
@@ -96,7 +98,7 @@ class SpecializedNetwork(nn.Module):
         """Logits (N, K) of normalised images (N, 3, H, W): logarithms of probabilities."""
         with tapped(self.network, self.tap) as vectors:
             logits = self.network(images)
-            decisions = nn.functional.linear(vectors().to(self.weights), self.weights, self.intercepts)
+            decisions = decide(vectors(), self.weights, self.intercepts, self.places)
         return blended(logits, decisions, self.blend)
 
 
@@ -127,7 +129,13 @@ def save_model(folder: Path, model: Model) -> None:
     for method in model.methods:
         blend = method.blend
         methods.append(
-            {"name": method.name, "normalisation": blend.normalisation, "weight": blend.weight, "cost": method.cost}
+            {
+                "name": method.name,
+                "normalisation": blend.normalisation,
+                "weight": blend.weight,
+                "cost": method.cost,
+                "places": method.svms is not None and method.svms.places is not None,
+            }
         )
         if method.svms is not None:
             arrays |= {
@@ -141,6 +149,7 @@ def save_model(folder: Path, model: Model) -> None:
     described = {
         "format": FORMAT,
         "tap": asdict(model.tap),
+        "places": next((asdict(one.svms.places) for one in model.methods if one.svms and one.svms.places), None),
         "methods": methods,
         "summaries": [asdict(row) for row in model.summaries],
     }
@@ -160,20 +169,30 @@ def read_model(folder: Path) -> Model:
         raise UserError(f"{folder} is of format {info.get('format')}, this program reads {FORMAT}: specialise again")
     arrays = read_npz(folder / "model.npz")
     try:
-        methods = [_method(row, arrays) for row in info["methods"]]
+        places = _places(info["places"])
+        methods = [_method(row, arrays, places) for row in info["methods"]]
         summaries = [SummaryRow(**row) for row in info["summaries"]]
-        tap = Tap(**info["tap"])
+        tap = Tap(info["tap"]["module"], info["tap"]["side"], tuple(info["tap"]["maps"]))
     except (KeyError, TypeError) as error:
         raise UserError(f"{folder} is damaged ({error}): specialise again") from None
-    known = ("format", "tap", "methods", "summaries")
+    known = ("format", "tap", "places", "methods", "summaries")
     return Model(tap, methods, summaries, {name: value for name, value in info.items() if name not in known})
 
 
-def _method(row: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Method:
+def _places(row: dict[str, Any] | None) -> Places | None:
+    if row is None:
+        return None
+    shapes = tuple((int(c), int(h), int(w)) for c, h, w in row["shapes"])
+    windows = tuple((float(x0), float(y0), float(x1), float(y1)) for x0, y0, x1, y1 in row["windows"])
+    return Places(row["start"], shapes, row["grid"], windows)
+
+
+def _method(row: dict[str, Any], arrays: dict[str, NDArray[Any]], places: Places | None) -> Method:
     name, none = row["name"], np.zeros(0)
     svms = None
     if f"{name}.weights" in arrays:
-        svms = Svms(*(arrays[f"{name}.{part}"] for part in ("owner", "weights", "intercepts")))
+        owner, weights, intercepts = (arrays[f"{name}.{part}"] for part in ("owner", "weights", "intercepts"))
+        svms = Svms(owner, weights, intercepts, places if row["places"] else None)
     owner = svms.owner if svms is not None else np.zeros(0, np.int64)
     slope, offset = (arrays.get(f"{name}.{part}", none) for part in ("slope", "offset"))
     blend = Blend(arrays["classes"], owner, slope, offset, row["normalisation"], row["weight"])
