@@ -34,7 +34,7 @@ from specialize.model import Model, SummaryRow, save_model
 from specialize.parts import part_machines
 from specialize.photographs import Album, Looker, joined, list_photos
 from specialize.svm import Group, SvmOptions, Svms, gram_of, train
-from specialize.tuning import Method, TuningOptions, candidates, choose_weight, points, right_along
+from specialize.tuning import Method, TuningOptions, candidates, choose_weight, decide_all, points, right_along
 from summaries.drawing import member_picture
 from summaries.gallery import jpeg
 from summaries.pipeline import PACKAGES
@@ -179,12 +179,13 @@ def fit(material: Material, settings: Settings, seed: int) -> list[Method]:
         )
 
     def tuned(name: str, machines: Callable[[float], Svms]) -> Method:
-        tried = list(candidates(name, machines, material.classes, material.held, settings.tuning))
+        tried = candidates(name, machines, material.classes, material.held, settings.tuning)
         return choose_weight(tried, material.held, settings.tuning)
 
     def plain_method(name: str, normalisation: str) -> Method:
         blend = plain_blend(material.classes, np.zeros(0, np.int64), normalisation)
-        return choose_weight([Method(name, None, blend)], material.held, settings.tuning)
+        nothing = np.zeros((len(material.held.labels), 0), np.float32)
+        return choose_weight([(Method(name, None, blend), nothing)], material.held, settings.tuning)
 
     plan: list[Callable[[], Method]] = [
         lambda: of_groups("summaries", groups, settings.svm),
@@ -264,7 +265,8 @@ def _tuned(method: Method, material: Material) -> dict[str, Any]:
     """What was chosen for the summaries, and what it does on the images it was chosen on."""
     held = material.held
     before = held.logits.argmax(axis=1) == held.labels
-    right = right_along(method, held, np.array([method.blend.weight]))[0]
+    decisions = decide_all([method], held.vectors)[0]
+    right = right_along(method.blend, decisions, held, np.array([method.blend.weight]))[0]
     gain, harm = points(right, before, held.other)
     return {
         "cost": method.cost,

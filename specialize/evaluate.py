@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from specialize.blend import blended, class_scores
-from specialize.tuning import Held, Method, right_along, tensors_of
+from specialize.blend import Blend, blended, class_scores
+from specialize.tuning import Held, Method, decide_all, right_along
 
 SAMPLES = 2000
 """Bootstrap samples."""
@@ -159,28 +159,32 @@ def evaluate(
     samples = _resamples(held.other, seed)
     names = [name for name in (*order, *further) if any(_name(method) == name for method in methods)]
     changes, curves = {}, {}
+    decisions = decide_all(methods, held.vectors)
     for name in names:
-        own = [method for method in methods if _name(method) == name]
-        chosen = [right_along(method, held, np.array([method.blend.weight]))[0] for method in own]
+        own = [(one.blend, values) for one, values in zip(methods, decisions, strict=True) if _name(one) == name]
+        chosen = [right_along(blend, values, held, np.array([blend.weight]))[0] for blend, values in own]
+        along = [right_along(blend, values, held, blend.strengths(STEPS)) for blend, values in own]
         changes[name] = np.mean([_change(right, before) for right in chosen], axis=0)
-        curves[name] = np.mean([_change(right_along(m, held, m.blend.strengths(STEPS)), before) for m in own], axis=0)
+        curves[name] = np.mean([_change(right, before) for right in along], axis=0)
     weights = {_name(method): (method.blend.weight if _name(method) == method.name else None) for method in methods}
     rows = {name: _row(name, changes[name], weights[name], held.other, samples) for name in names}
     first = methods[0]
+    logits, values = torch.from_numpy(held.logits.astype(float)), torch.from_numpy(decisions[0].astype(float))
+    after = blended(logits, values, first.blend)
     return Evaluation(
         rows=[rows[name] for name in names if name in order],
         further=[rows[name] for name in names if name in further],
         comparisons=[_compare(first.name, name, changes, curves, held.other, samples) for name in names[1:]],
         curves=[_curve(name, methods, curves[name], held.other) for name in names],
         classes=[
-            _class_row(int(index), held.labels == index, first, held)
+            _class_row(int(index), held.labels == index, logits, after, held)
             for index in first.blend.classes
             if (held.labels == index).any()
         ],
-        specialised=_class_row(None, ~held.other, first, held) if (~held.other).any() else None,
-        others=_class_row(None, held.other, first, held) if held.other.any() else None,
+        specialised=_class_row(None, ~held.other, logits, after, held) if (~held.other).any() else None,
+        others=_class_row(None, held.other, logits, after, held) if held.other.any() else None,
         overall=_overall(first, changes[first.name], held, samples),
-        **_changed(first, held),
+        **_changed(first.blend, logits, values, held),
     )
 
 
@@ -278,16 +282,17 @@ def _curve(name: str, methods: Sequence[Method], change: NDArray[np.float64], ot
     return Curve(name, weights.tolist(), gain.tolist(), harm.tolist())
 
 
-def _class_row(label: int | None, kind: NDArray[np.bool_], method: Method, held: Held) -> ClassRow:
-    logits, decisions = (tensor[torch.from_numpy(kind)] for tensor in tensors_of(method, held))
+def _class_row(
+    label: int | None, kind: NDArray[np.bool_], before: torch.Tensor, after: torch.Tensor, held: Held
+) -> ClassRow:
     labels = torch.from_numpy(held.labels[kind])[:, None]
-    after = blended(logits, decisions, method.blend)
+    before, after = (logits[torch.from_numpy(kind)] for logits in (before, after))
 
     def top(values: torch.Tensor, count: int) -> float:
         found = values.topk(min(count, values.shape[1]), dim=1).indices
         return float((found == labels).any(dim=1).double().mean())
 
-    return ClassRow(label, int(kind.sum()), top(logits, 1), top(after, 1), top(logits, 5), top(after, 5))
+    return ClassRow(label, int(kind.sum()), top(before, 1), top(after, 1), top(before, 5), top(after, 5))
 
 
 def _overall(method: Method, change: NDArray[np.float64], held: Held, samples: NDArray[np.float64]) -> dict[str, Any]:
@@ -311,12 +316,11 @@ def _overall(method: Method, change: NDArray[np.float64], held: Held, samples: N
     }
 
 
-def _changed(method: Method, held: Held) -> dict[str, list[Changed]]:
+def _changed(blend: Blend, logits: torch.Tensor, decisions: torch.Tensor, held: Held) -> dict[str, list[Changed]]:
     """Images that were corrected and that were broken, with the SVM that decided."""
-    logits, decisions = tensors_of(method, held)
-    before, after = logits.argmax(dim=1), blended(logits, decisions, method.blend).argmax(dim=1)
-    places = class_scores(decisions, method.blend)[1].numpy()
-    owner = {int(index): place for place, index in enumerate(method.blend.classes)}
+    before, after = logits.argmax(dim=1), blended(logits, decisions, blend).argmax(dim=1)
+    places = class_scores(decisions, blend)[1].numpy()
+    owner = {int(index): place for place, index in enumerate(blend.classes)}
     found: dict[str, list[Changed]] = {"corrected": [], "broken": []}
     for image in np.flatnonzero((before != after).numpy()):
         old, new, label = int(before[image]), int(after[image]), int(held.labels[image])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -209,6 +209,7 @@ def assemble_places(parts: Parts, sources: Sequence[Source], places: Places) -> 
         places.at(torch.from_numpy(images.vectors[rows[start : start + 32]]), torch.from_numpy(chunk)).numpy()
         for start, chunk in _chunks(np.concatenate(boxes))
     ]
+    held = held_of(joined([parts.tuning, parts.others_tuning]), classes)
     owner = np.full(len(images.names), -1)
     for place, label in enumerate(classes):
         owner[images.labels == label] = place
@@ -220,7 +221,7 @@ def assemble_places(parts: Parts, sources: Sequence[Source], places: Places) -> 
         vectors=np.concatenate(described),
         groups=groups,
         against=[],
-        held=held_of(joined([parts.tuning, parts.others_tuning]), classes),
+        held=replace(held, windows=look_everywhere(places, held.vectors, held.labels).windows),
         field=look_everywhere(places, images.vectors, owner),
     )
 

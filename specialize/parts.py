@@ -18,7 +18,7 @@ from specialize.places import Places
 from specialize.svm import Group, SvmOptions, Svms, Vectors, gram_of, negatives, solve
 
 DRAWN = 400
-"""Windows of strangers drawn at random, for each class."""
+"""Windows of strangers drawn at random, for each class; more make SVMs slow and hardly better."""
 
 HARD = 100
 """Hard negatives of each SVM, at most one an image."""
@@ -89,9 +89,8 @@ def _train(
         wanted = np.unique(np.concatenate([places[place] for place in own]))
         vectors = np.concatenate([described, flat[wanted].astype(np.float32)])
         gram = gram_of(vectors).astype(np.float32)
-        others = [group.rows for group in groups if group.owner != owner]
         for place in own:
-            strangers = np.concatenate([len(described) + np.searchsorted(wanted, places[place]), *others])
+            strangers = len(described) + np.searchsorted(wanted, places[place])
             negative = negatives(groups, place, {owner: strangers}, options)
             tasks.append(_Task(place, vectors, groups[place].rows, negative, gram))
     tasks.sort(key=lambda task: task.place)

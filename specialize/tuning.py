@@ -7,7 +7,7 @@ with the least weight. Nothing that is reported is looked at.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,12 +47,14 @@ class Held:
         logits: float32 (N, K).
         labels: int64 (N,), the true class among K.
         other: bool (N,), whether the class is not a specialised one.
+        windows: float16 (N, W, D), of SVMs that see places; None where nobody asked for them.
     """
 
     vectors: NDArray[np.float32]
     logits: NDArray[np.float32]
     labels: NDArray[np.int64]
     other: NDArray[np.bool_]
+    windows: NDArray[np.float16] | None = None
 
 
 @dataclass(frozen=True)
@@ -71,22 +73,34 @@ class Method:
     blend: Blend
     cost: float | None = None
 
-    def decisions(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Decisions (N, S) of its SVMs, S = 0 without any."""
-        return np.zeros((len(vectors), 0), np.float32) if self.svms is None else self.svms.decisions(vectors)
+
+def decide_all(methods: Sequence[Method], vectors: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    """Decisions (N, S) of the SVMs of each method, S = 0 without any, for images with vectors (N, M).
+
+    Windows are described once for all methods.
+    """
+    found = [np.zeros((len(vectors), 0), np.float32) for _ in methods]
+    for placed in (False, True):
+        chosen = [k for k, one in enumerate(methods) if one.svms and (one.svms.places is not None) == placed]
+        machines = [svms for k in chosen if (svms := methods[k].svms)]
+        if machines:
+            owner, weights, intercepts = (
+                np.concatenate([getattr(one, part) for one in machines]) for part in ("owner", "weights", "intercepts")
+            )
+            values = Svms(owner, weights, intercepts, machines[0].places).decisions(vectors)
+            ends = np.cumsum([len(one.owner) for one in machines])[:-1]
+            for k, own in zip(chosen, np.split(values, ends, axis=1), strict=True):
+                found[k] = own
+    return found
 
 
-def tensors_of(method: Method, held: Held) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits (N, K) and decisions (N, S) in float64."""
-    decisions = method.decisions(held.vectors).astype(np.float64)
-    return torch.from_numpy(held.logits.astype(np.float64)), torch.from_numpy(decisions)
-
-
-def right_along(method: Method, held: Held, strengths: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Whether each image is right under each weight, bool (T, N)."""
-    logits, decisions = tensors_of(method, held)
+def right_along(
+    blend: Blend, decisions: NDArray[np.float32], held: Held, strengths: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Whether each image is right under each weight, bool (T, N), given the decisions (N, S)."""
+    logits, values = torch.from_numpy(held.logits.astype(np.float64)), torch.from_numpy(decisions.astype(np.float64))
     labels = torch.from_numpy(held.labels)
-    rows = [blended(logits, decisions, method.blend.at(float(weight))).argmax(dim=1) == labels for weight in strengths]
+    rows = [blended(logits, values, blend.at(float(weight))).argmax(dim=1) == labels for weight in strengths]
     return torch.stack(rows).numpy()
 
 
@@ -97,19 +111,20 @@ def points(right: NDArray[np.bool_], before: NDArray[np.bool_], other: NDArray[n
     return gain, float(-change[other].mean()) if other.any() else 0.0
 
 
-def choose_weight(methods: Sequence[Method], held: Held, options: TuningOptions) -> Method:
+def choose_weight(tried: Iterable[tuple[Method, NDArray[np.float32]]], held: Held, options: TuningOptions) -> Method:
     """The best of some methods with its best weight (see the module's docstring).
 
     Args:
-        methods: Candidates, at least one; of equals the first is taken.
+        tried: Candidates with their decisions (N, S), at least one; of equals the first is taken.
         held: Held-out images; without any of another class there is no limit to keep.
         options: The limit and the weights.
     """
     before = held.logits.argmax(axis=1) == held.labels
     best: tuple[tuple[float, float, float], Method] | None = None
-    for method in methods:
+    for method, decisions in tried:
         strengths = method.blend.strengths(options.steps)
-        for weight, right in zip(strengths, right_along(method, held, strengths), strict=True):
+        along = right_along(method.blend, decisions, held, strengths)
+        for weight, right in zip(strengths, along, strict=True):
             gain, harm = points(right, before, held.other)
             value = (gain, -harm, -float(weight))
             if harm <= options.harm_limit + 1e-9 and (best is None or value > best[0]):
@@ -121,8 +136,8 @@ def choose_weight(methods: Sequence[Method], held: Held, options: TuningOptions)
 
 def candidates(
     name: str, machines: Callable[[float], Svms], classes: NDArray[np.int64], held: Held, options: TuningOptions
-) -> Iterator[Method]:
-    """Methods with every C and every normalisation, calibrated on held-out images.
+) -> Iterator[tuple[Method, NDArray[np.float32]]]:
+    """Methods with every C and every normalisation, calibrated on held-out images, with their decisions there.
 
     Args:
         name: What they are called.
@@ -133,11 +148,20 @@ def candidates(
     """
     for cost in options.costs:
         svms = machines(cost)
+        decisions = svms.decisions(held.vectors) if svms.places is None else best_windows(svms, held)
         for normalisation in options.normalisations:
             blend = plain_blend(classes, svms.owner, normalisation)
             if normalisation.startswith("platt"):
-                blend = calibrated(blend, svms.decisions(held.vectors), held.labels)
-            yield Method(name, svms, blend, cost)
+                blend = calibrated(blend, decisions, held.labels)
+            yield Method(name, svms, blend, cost), decisions
+
+
+def best_windows(svms: Svms, held: Held) -> NDArray[np.float32]:
+    """Decisions (N, S) of SVMs that see places, from the windows of held images, which were described before."""
+    assert held.windows is not None
+    best = [(one.astype(np.float32) @ svms.weights.T).max(axis=0) for one in held.windows]
+    found: NDArray[np.float32] = np.array(best, dtype=np.float32) + svms.intercepts
+    return found
 
 
 def calibrated(blend: Blend, decisions: NDArray[np.float32], labels: NDArray[np.int64]) -> Blend:
