@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from masks.classifier import Classifier
 from masks.errors import UserError
@@ -205,7 +206,10 @@ def fit(material: Material, settings: Settings, seed: int) -> list[Method]:
         lambda: of_classes("one_per_class_all"),
     ]
     methods = []
-    with progress("SVMs", "methods") as tick:
+    with (
+        threadpool_limits(limits=1),
+        progress("SVMs", "methods") as tick,
+    ):  # small matrices: threads only get in the way
         for done, method in enumerate(plan, 1):
             methods.append(method())
             tick(done, len(plan))
