@@ -143,6 +143,7 @@ def build(
             "settings": plain(settings),
             "seed": seed,
             "tuned": _tuned(methods[0], material),
+            "tuned_controls": {method.name: _tuned(method, material) for method in methods[1:]},
             "images": {role: len(album.names) for role, album in vars(parts).items()},
             "skipped": skipped,
             "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
@@ -266,7 +267,7 @@ def _members(looker: Looker, run: Run, members: set[tuple[Path, str]]) -> Album:
 
 
 def _tuned(method: Method, material: Material) -> dict[str, Any]:
-    """What was chosen for the summaries, and what it does on the images it was chosen on."""
+    """What was chosen for a method, and what it does on the images it was chosen on."""
     held = material.held
     before = held.logits.argmax(axis=1) == held.labels
     decisions = decide_all([method], held.vectors)[0]

@@ -77,12 +77,11 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Curve:
-    """Gain against harm along a method's weights, points (T,) each; random groups as a mean over their draws."""
+    """The largest gain that a method reaches with a weight that harms no more, for each harm, in points."""
 
     method: str
-    weights: list[float]
-    gain: list[float]
     harm: list[float]
+    gain: list[float]
 
 
 @dataclass(frozen=True)
@@ -158,14 +157,15 @@ def evaluate(
     before = held.logits.argmax(axis=1) == held.labels
     samples = _resamples(held.other, seed)
     names = [name for name in (*order, *further) if any(_name(method) == name for method in methods)]
-    changes, curves = {}, {}
+    changes: dict[str, NDArray[np.float64]] = {}
+    curves: dict[str, list[NDArray[np.float64]]] = {}  # of each draw
     decisions = decide_all(methods, held.vectors)
     for name in names:
         own = [(one.blend, values) for one, values in zip(methods, decisions, strict=True) if _name(one) == name]
         chosen = [right_along(blend, values, held, np.array([blend.weight]))[0] for blend, values in own]
         along = [right_along(blend, values, held, blend.strengths(STEPS)) for blend, values in own]
         changes[name] = np.mean([_change(right, before) for right in chosen], axis=0)
-        curves[name] = np.mean([_change(right, before) for right in along], axis=0)
+        curves[name] = [_change(right, before) for right in along]
     weights = {_name(method): (method.blend.weight if _name(method) == method.name else None) for method in methods}
     rows = {name: _row(name, changes[name], weights[name], held.other, samples) for name in names}
     first = methods[0]
@@ -175,7 +175,7 @@ def evaluate(
         rows=[rows[name] for name in names if name in order],
         further=[rows[name] for name in names if name in further],
         comparisons=[_compare(first.name, name, changes, curves, held.other, samples) for name in names[1:]],
-        curves=[_curve(name, methods, curves[name], held.other) for name in names],
+        curves=[_curve(name, curves[name], held.other) for name in names],
         classes=[
             _class_row(int(index), held.labels == index, logits, after, held)
             for index in first.blend.classes
@@ -240,7 +240,7 @@ def _compare(
     first: str,
     name: str,
     changes: dict[str, NDArray[np.float64]],
-    curves: dict[str, NDArray[np.float64]],
+    curves: dict[str, list[NDArray[np.float64]]],
     other: NDArray[np.bool_],
     samples: NDArray[np.float64],
 ) -> Comparison:
@@ -249,7 +249,7 @@ def _compare(
     if other.any() and (~other).any():
         whole = np.ones((1, len(other)))
         value, drawn = (
-            gain_at_equal_harm(curves[first], other, counts) - gain_at_equal_harm(curves[name], other, counts)
+            _mean_at_equal_harm(curves[first], other, counts) - _mean_at_equal_harm(curves[name], other, counts)
             for counts in (whole, samples)
         )
         equal = _estimate(float(value[0]), drawn)
@@ -275,11 +275,22 @@ def gain_at_equal_harm(
     return np.asarray(np.mean(best, axis=0), dtype=np.float64)
 
 
-def _curve(name: str, methods: Sequence[Method], change: NDArray[np.float64], other: NDArray[np.bool_]) -> Curve:
-    weights = next(method for method in methods if _name(method) == name).blend.strengths(STEPS)
-    gain = change[:, ~other].mean(axis=1) if (~other).any() else np.zeros(len(change))
-    harm = -change[:, other].mean(axis=1) + 0.0 if other.any() else np.zeros(len(change))
-    return Curve(name, weights.tolist(), gain.tolist(), harm.tolist())
+def _mean_at_equal_harm(
+    draws: Sequence[NDArray[np.float64]], other: NDArray[np.bool_], counts: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    return np.asarray(np.mean([gain_at_equal_harm(change, other, counts) for change in draws], axis=0))
+
+
+def _curve(name: str, draws: Sequence[NDArray[np.float64]], other: NDArray[np.bool_]) -> Curve:
+    """The largest gain for each harm, a mean over draws."""
+
+    def average(change: NDArray[np.float64], kind: NDArray[np.bool_]) -> NDArray[np.float64]:
+        return change[:, kind].mean(axis=1) if kind.any() else np.zeros(len(change))
+
+    figures = [(-average(change, other), average(change, ~other)) for change in draws]
+    levels = np.unique(np.concatenate([harm for harm, _ in figures]).clip(0))
+    gains = [[gain[harm <= level + 1e-9].max() for level in levels] for harm, gain in figures]
+    return Curve(name, levels.tolist(), np.mean(gains, axis=0).tolist())
 
 
 def _class_row(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -58,13 +57,13 @@ def figure(evaluation: Evaluation, harm_limit: float) -> Picture:
     for curve in reversed(curves):
         _draw(axes, curve, rows[curve.method])
     largest = min(LARGEST_HARM, max((max(curve.harm) for curve in curves), default=1.0))
-    axes.set_xlim(min(-0.1, *(min(curve.harm) for curve in curves)) - 0.05, max(largest, 2 * harm_limit, 1.0))
+    axes.set_xlim(min(-0.1, *(row.harm or 0.0 for row in rows.values())) - 0.05, max(largest, 2 * harm_limit, 1.0))
     axes.set_ylim(min(0, *(row.gain or 0.0 for row in rows.values())) - 1, None)
     axes.axvline(harm_limit, color=_FAINT, linewidth=1, linestyle=(0, (4, 4)), zorder=1)
     axes.set_xlabel("harm to other classes, points of top-1", color=_INK, size=11)
     axes.set_ylabel("gain on the specialised classes, points of top-1", color=_INK, size=11)
     axes.set_title(
-        "Each curve: all weights of a method. Dots: the weight chosen on held-out training images.\n"
+        "Curves: the largest gain of any weight. Dots: the weight chosen on held-out training images.\n"
         "Dashed: the limit there.",
         size=10.5,
         color=_FAINT,
@@ -81,23 +80,19 @@ def figure(evaluation: Evaluation, harm_limit: float) -> Picture:
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()  # type: ignore[no-untyped-call]
 
 
-def _draw(axes: object, curve: Curve, row: Row) -> None:
+def _draw(axes: Axes, curve: Curve, row: Row) -> None:
     """One method: its curve up to the largest gain, and the dot of its chosen weight."""
     own = curve.method == "summaries"
-    harm, gain = frontier(curve.harm, curve.gain)
     colour = _COLOURS[curve.method]
-    style = {"color": colour, "linewidth": 2.6 if own else 1.6, "zorder": 4 if own else 2}
-    axes.step(harm, gain, where="post", label=NAMES[curve.method], **style)  # type: ignore[attr-defined]
-    axes.plot(  # type: ignore[attr-defined]
+    axes.step(
+        curve.harm,
+        curve.gain,
+        where="post",
+        label=NAMES[curve.method],
+        color=colour,
+        linewidth=2.6 if own else 1.6,
+        zorder=4 if own else 2,
+    )
+    axes.plot(
         row.harm or 0.0, row.gain, "o", color=colour, markersize=8 if own else 6, markeredgecolor="white", zorder=5
     )
-
-
-def frontier(harm: Sequence[float], gain: Sequence[float]) -> tuple[list[float], list[float]]:
-    """The points of a curve that no other one of it beats in both, by growing harm."""
-    best, found = -np.inf, []
-    for one in sorted(zip(harm, gain, strict=True), key=lambda point: (point[0], -point[1])):
-        if one[1] > best:
-            best = one[1]
-            found.append(one)
-    return [point[0] for point in found], [point[1] for point in found]

@@ -21,7 +21,7 @@ from summaries.progress import Tick
 from summaries.store import Run, read_npz, write_npz
 
 BATCH = 32
-"""Images that go through the network at once; fixed, so that the same image always gives the same vector."""
+"""Images that go through the network at once."""
 
 
 @dataclass(frozen=True)

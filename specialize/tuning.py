@@ -8,7 +8,7 @@ with the least weight. Nothing that is reported is looked at.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -73,6 +73,19 @@ class Method:
     blend: Blend
     cost: float | None = None
 
+    def take(self, chosen: Sequence[int]) -> Method:
+        """The same blend with some of the SVMs, given by their places; each class keeps one at least."""
+        assert self.svms is not None
+        rows, blend = list(chosen), self.blend
+        svms = replace(
+            self.svms,
+            owner=self.svms.owner[rows],
+            weights=self.svms.weights[rows],
+            intercepts=self.svms.intercepts[rows],
+        )
+        blend = replace(blend, owner=blend.owner[rows], slope=blend.slope[rows], offset=blend.offset[rows])
+        return replace(self, svms=svms, blend=blend)
+
 
 def decide_all(methods: Sequence[Method], vectors: NDArray[np.float32]) -> list[NDArray[np.float32]]:
     """Decisions (N, S) of the SVMs of each method, S = 0 without any, for images with vectors (N, M).
@@ -128,7 +141,7 @@ def choose_weight(tried: Iterable[tuple[Method, NDArray[np.float32]]], held: Hel
             gain, harm = points(right, before, held.other)
             value = (gain, -harm, -float(weight))
             if harm <= options.harm_limit + 1e-9 and (best is None or value > best[0]):
-                chosen = Method(method.name, method.svms, method.blend.at(float(weight)), method.cost)
+                chosen = replace(method, blend=method.blend.at(float(weight)))
                 best = value, chosen
     assert best is not None  # a weight of 0 harms nothing
     return best[1]

@@ -5,7 +5,6 @@ import pytest
 
 from specialize.blend import plain_blend
 from specialize.evaluate import EQUAL_HARMS, evaluate, gain_at_equal_harm, table
-from specialize.pareto import frontier
 from specialize.svm import Svms
 from specialize.tuning import Held, Method, TuningOptions, candidates, choose_weight, decide_all, right_along
 
@@ -114,8 +113,14 @@ def test_gain_at_equal_harm_by_hand():
     assert EQUAL_HARMS[-1] == 1.5
 
 
-def test_the_frontier_drops_what_is_beaten():
-    assert frontier([0, 1, 0.5, 1], [0, 4, 5, 6]) == ([0, 0.5, 1], [0, 5, 6])
+def test_a_curve_grows_and_draws_are_averaged():
+    held = planted()
+    draws = [method("summaries", "platt", 0.4, machines()), *(method(f"random:{k}", "bonus", 1.0) for k in range(2))]
+    first, second = evaluate(draws, held, order=("summaries", "random")).curves
+    for curve in (first, second):
+        assert curve.harm == sorted(curve.harm)
+        assert curve.gain == sorted(curve.gain)
+    assert (first.harm[0], second.harm[0]) == (0, 0)
 
 
 def test_top_5_counts_five():
