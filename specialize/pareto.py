@@ -94,5 +94,11 @@ def _draw(axes: Axes, curve: Curve, row: Row) -> None:
         zorder=4 if own else 2,
     )
     axes.plot(
-        row.harm or 0.0, row.gain, "o", color=colour, markersize=8 if own else 6, markeredgecolor="white", zorder=5
+        row.harm or 0.0,
+        row.gain or 0.0,
+        "o",
+        color=colour,
+        markersize=8 if own else 6,
+        markeredgecolor="white",
+        zorder=5,
     )
