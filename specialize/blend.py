@@ -22,6 +22,7 @@ has gradients.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -29,7 +30,9 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-NORMALISATIONS = ("raw", "clipped", "softmax", "platt", "platt_filled")
+Normalisation = Literal["raw", "clipped", "softmax", "platt", "platt_filled"]
+
+NORMALISATIONS: tuple[Normalisation, ...] = get_args(Normalisation)
 """Those among which is chosen; ``uniform`` and ``bonus`` are controls."""
 
 LARGEST_BONUS = 8.0

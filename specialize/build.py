@@ -66,7 +66,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class ImageUse:
-    """A row of a model folder's ``images.csv``: an image and what it is for (see `specialize.material.ROLES`)."""
+    """A row of a model folder's ``images.csv``: an image and what it is for (see `specialize.material.Parts`)."""
 
     path: str
     sha256: str

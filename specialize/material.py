@@ -19,9 +19,6 @@ from summaries.crops import crop
 from summaries.store import Run
 from summaries.summary import Summary
 
-ROLES = ("summary", "train", "tuning", "negative", "others_tuning", "others_evaluation")
-"""What an image of a model folder's ``images.csv`` is for; only the last are measured on."""
-
 
 @dataclass(frozen=True)
 class SplitOptions:
@@ -83,7 +80,16 @@ class Material:
 
 @dataclass(frozen=True)
 class Parts:
-    """The albums by role; see `ROLES`."""
+    """The albums by what their images are for, which is their role in a model folder's ``images.csv``.
+
+    Attributes:
+        summary: Images in the summaries: trained on.
+        train: Further images of the specialised classes to train on.
+        tuning: Those that are held out, to choose on.
+        negative: Images of other classes to train on.
+        others_tuning: Those that the harm limit is kept on.
+        others_evaluation: Those that nothing but the evaluation looks at.
+    """
 
     summary: Album
     train: Album

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from specialize.blend import NORMALISATIONS, Blend, blended, calibrate, class_scores, plain_blend
+from specialize.blend import NORMALISATIONS, Blend, Normalisation, blended, calibrate, class_scores, plain_blend
 from specialize.svm import Svms
 
 
@@ -33,7 +33,7 @@ class TuningOptions:
 
     harm_limit: float = 0.5
     costs: tuple[float, ...] = (0.1, 1.0, 10.0, 100.0)
-    normalisations: tuple[str, ...] = NORMALISATIONS
+    normalisations: tuple[Normalisation, ...] = NORMALISATIONS
     steps: int = 40
     held_out: float = 0.3
 
