@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-import specialize
 from masks import world
 from masks.classifier import Classifier
 from specialize.model import base_classifier, read_model, specialized
@@ -52,6 +51,41 @@ def of_mark(run: Run, truth: Path) -> set[int]:
     return {one.summary for one in kept if known.majority([m.part for m in one.members]).part == world.MARK}
 
 
+def specialise(out: Path, model: str, seed: int) -> Path:
+    """Runs the chain on every class and specialises the network; gives the model folder."""
+    runs, folder = (out / f"{what}-{model.replace(':', '-')}" for what in ("runs", "model"))
+    call("run", out / "world" / "images", "--out", runs, "--model", model)
+    options = ("--train", out / "train" / "images", "--out", folder, "--set.features.place", "parts")
+    call("specialize", runs, *options, "--seed", seed)
+    return folder
+
+
+def gain(out: Path, folder: Path) -> None:
+    """Prints what a specialised network gains on fresh pictures."""
+    call("evaluate", "boost", folder, "--val", out / "fresh" / "images")
+    row = read_json(folder / "boost.json")["specialised"]
+    print(f"accuracy {row['top1_before']:.3f}, specialised {row['top1_after']:.3f}", flush=True)
+
+
+def mark(out: Path, folder: Path, run: Run) -> None:
+    """Prints accuracy on the marked class, with and without the watermark's SVMs."""
+    (kind,) = (one for one in world.CLASSES if one.marked)
+    numbers = of_mark(run, out / "world")
+    model = read_model(folder)
+    stay = [k for k, row in enumerate(model.summaries) if row.run != run.path.name or row.summary not in numbers]
+    base = base_classifier(model, folder, "cpu")
+    print(f"{kind.name}, summaries of the mark: {sorted(numbers)}")
+    print(f"{'':<28}{'with mark':>10}{'without':>10}")
+    pictures = [[world.draw(kind.name, k, mark=marked).image for k in MARKED] for marked in (True, False)]
+    for name, classifier in (
+        ("as it is", base),
+        ("specialised", specialized(base, model.tap, model.method)),
+        ("without the mark's SVMs", specialized(base, model.tap, model.method.take(stay))),
+    ):
+        shares = [accuracy(classifier, images, world.CLASSES.index(kind)) for images in pictures]
+        print(f"{name:<28}{shares[0]:>10.3f}{shares[1]:>10.3f}", flush=True)
+
+
 def main() -> None:
     """Runs the script."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -62,37 +96,15 @@ def main() -> None:
     parser.add_argument("--fresh", type=int, default=250, help="pictures a class to measure on")
     arguments = parser.parse_args()
     out, seed = arguments.out, arguments.seed
-    for name, images, of in (("world", arguments.images, seed), ("train", arguments.train, seed + 1000)):
-        call("world", out / name, "--images", images, "--seed", of)
+    call("world", out / "world", "--images", arguments.images, "--seed", seed)
+    call("world", out / "train", "--images", arguments.train, "--seed", seed + 1000)
     call("world", out / "fresh", "--images", arguments.fresh, "--seed", seed + 2000)
-    for model in ("demo:1", "demo"):
-        runs, folder = out / f"runs-{model.replace(':', '-')}", out / f"model-{model.replace(':', '-')}"
-        call("run", out / "world" / "images", "--out", runs, "--model", model)
-        options = ("--train", out / "train" / "images", "--out", folder, "--set.features.place", "parts")
-        call("specialize", runs, *options, "--seed", seed)
-        print(f"== {model}: all eight classes, {8 * arguments.fresh} fresh pictures", flush=True)
-        call("evaluate", "boost", folder, "--val", out / "fresh" / "images")
-        row = read_json(folder / "boost.json")["specialised"]
-        print(f"{model}: accuracy {row['top1_before']:.3f}, specialised {row['top1_after']:.3f}", flush=True)
-    (kind,) = (one for one in world.CLASSES if one.marked)
-    label = world.CLASSES.index(kind)
-    run = Run(out / "runs-demo" / world.folder_name(kind.name))
-    numbers = of_mark(run, out / "world")
-    model, folder = read_model(out / "model-demo"), out / "model-demo"
-    stay = [k for k, row in enumerate(model.summaries) if row.run != run.path.name or row.summary not in numbers]
-    print(f"== demo: {kind.name}, summaries of the mark: {sorted(numbers)}")
-    print(f"{'':<28}{'with mark':>10}{'without':>10}")
-    pictures = [[world.draw(kind.name, k, mark=mark).image for k in MARKED] for mark in (True, False)]
-    for name, classifier in (
-        ("demo", base_classifier(model, folder, "cpu")),
-        ("specialised", specialize.load(folder, device="cpu")),
-        (
-            "without the mark's SVMs",
-            specialized(base_classifier(model, folder, "cpu"), model.tap, model.method.take(stay)),
-        ),
-    ):
-        shares = [accuracy(classifier, images, label) for images in pictures]
-        print(f"{name:<28}{shares[0]:>10.3f}{shares[1]:>10.3f}", flush=True)
+    print("== demo:1, all eight classes, fresh pictures", flush=True)
+    gain(out, specialise(out, "demo:1", seed))
+    print("== demo, pictures of the marked class", flush=True)
+    folder = specialise(out, "demo", seed)
+    name = next(world.folder_name(kind.name) for kind in world.CLASSES if kind.marked)
+    mark(out, folder, Run(out / "runs-demo" / name))
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from clustering.baselines import kmeans
 from clustering.evaluate import random_clusters
 from specialize.svm import Group
 
-DRAWS = 5
+DRAWS = 3
 """Draws of random groups."""
 
 METHODS = ("summaries", "one_per_class", "kmeans", "random", "random_no_siblings", "logit_bonus", "uniform")
