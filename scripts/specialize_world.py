@@ -4,8 +4,8 @@
 
 Writes the world of that seed to OUT/world, runs the chain on every class with ``demo:1`` and with ``demo``, specialises
 both with further pictures to train on, and prints two tables: what ``demo:1`` gains on fresh pictures, beside the
-controls of ``evaluate boost``; and how ``demo`` does on pictures of the marked class with and without the watermark: by
-itself, specialised, and by the same blend without the SVMs of the watermark's summaries.
+controls of ``evaluate boost``; and how ``demo`` does on pictures of the marked class with and without the watermark, by
+several weights of its blend, and by the same blends without the SVMs of the watermark's summaries.
 """
 
 from __future__ import annotations
@@ -15,16 +15,18 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from masks import world
 from masks.classifier import Classifier
-from specialize.model import base_classifier, read_model, specialized
+from specialize.features import Tap, look
+from specialize.model import base_classifier, read_model
+from specialize.tuning import Held, decide_all, right_along
 from summaries.cli import main as visual_summaries
 from summaries.store import Run, read_json
 from summaries.truth import read_truth
 
 MARKED = range(60_000, 60_500)
+WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 def call(*arguments: object) -> None:
@@ -34,14 +36,12 @@ def call(*arguments: object) -> None:
         sys.exit(status)
 
 
-def accuracy(classifier: Classifier, images: list[np.ndarray], label: int) -> float:
-    """Share of pictures that are taken for their class."""
-    right = []
-    with classifier, torch.inference_mode():
-        for start in range(0, len(images), 50):
-            logits = classifier.logits(classifier.to_tensor(images[start : start + 50]))
-            right += (logits.argmax(dim=1) == label).tolist()
-    return float(np.mean(right))
+def see(classifier: Classifier, tap: Tap, images: list[np.ndarray], label: int) -> Held:
+    """What a network makes of pictures of one class."""
+    with classifier:
+        seen = [look(classifier, tap, images[start : start + 50]) for start in range(0, len(images), 50)]
+    vectors, logits = (np.concatenate([getattr(one, part) for one in seen]) for part in ("vectors", "logits"))
+    return Held(vectors, logits, np.full(len(images), label), np.zeros(len(images), np.bool_))
 
 
 def of_mark(run: Run, truth: Path) -> set[int]:
@@ -68,22 +68,23 @@ def gain(out: Path, folder: Path) -> None:
 
 
 def mark(out: Path, folder: Path, run: Run) -> None:
-    """Prints accuracy on the marked class, with and without the watermark's SVMs."""
+    """Prints accuracy on the marked class under some weights of the blend, with and without the watermark's SVMs."""
     (kind,) = (one for one in world.CLASSES if one.marked)
     numbers = of_mark(run, out / "world")
     model = read_model(folder)
     stay = [k for k, row in enumerate(model.summaries) if row.run != run.path.name or row.summary not in numbers]
     base = base_classifier(model, folder, "cpu")
-    print(f"{kind.name}, summaries of the mark: {sorted(numbers)}")
-    print(f"{'':<28}{'with mark':>10}{'without':>10}")
-    pictures = [[world.draw(kind.name, k, mark=marked).image for k in MARKED] for marked in (True, False)]
-    for name, classifier in (
-        ("as it is", base),
-        ("specialised", specialized(base, model.tap, model.method)),
-        ("without the mark's SVMs", specialized(base, model.tap, model.method.take(stay))),
-    ):
-        shares = [accuracy(classifier, images, world.CLASSES.index(kind)) for images in pictures]
-        print(f"{name:<28}{shares[0]:>10.3f}{shares[1]:>10.3f}", flush=True)
+    print(f"{kind.name}, summaries of the mark: {sorted(numbers)}, weight chosen: {model.method.blend.weight:g}")
+    label = world.CLASSES.index(kind)
+    print(f"{'weight':<8}{'with the mark':>15}{'less its SVMs':>15}{'unmarked':>15}{'less its SVMs':>15}")
+    columns = []
+    for marked in (True, False):
+        held = see(base, model.tap, [world.draw(kind.name, k, mark=marked).image for k in MARKED], label)
+        for method in (model.method, model.method.take(stay)):
+            decisions = decide_all([method], held.vectors)[0]
+            columns.append(right_along(method.blend, decisions, held, np.array(WEIGHTS)).mean(axis=1))
+    for weight, *shares in zip(WEIGHTS, *columns, strict=True):
+        print(f"{weight:<8}" + "".join(f"{share:>15.3f}" for share in shares), flush=True)
 
 
 def main() -> None:
