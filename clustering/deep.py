@@ -120,13 +120,28 @@ def pool(
     Returns:
         float32 (M, grid^2 * sum of C); each map's share has length 1 / sqrt(maps), or 0 where the map is 0.
     """
+    shares = torch.from_numpy(boxes / np.array([frame[1], frame[0]] * 2, dtype=np.float32))
+    return describe_boxes([one[None] for one in maps], [shares], grid).numpy()
+
+
+def describe_boxes(maps: Sequence[Tensor], boxes: Sequence[Tensor], grid: int) -> Tensor:
+    """Descriptors of boxes of several images, as `pool` gives them for one, with their gradients.
+
+    Args:
+        maps: (N, C, h, w) each, over the whole frame.
+        boxes: (M, 4) xyxy for each of the N images, in shares of the frame.
+        grid: Places along each side of a box.
+
+    Returns:
+        (sum of M, grid^2 * sum of C), in the order of the images.
+    """
     descriptors = []
     for one in maps:
-        scale = np.array([one.shape[2] / frame[1], one.shape[1] / frame[0]] * 2, dtype=np.float32)
-        places = torch.from_numpy(boxes * scale)
-        cells = roi_align(one[None], [places], grid, spatial_scale=1.0, sampling_ratio=2, aligned=True)
+        scale = one.new_tensor([one.shape[3], one.shape[2]] * 2)
+        places = [each * scale for each in boxes]
+        cells = roi_align(one, places, grid, spatial_scale=1.0, sampling_ratio=2, aligned=True)
         descriptors.append(functional.normalize(cells.flatten(1), eps=1e-6))  # (M, C grid^2)
-    joined: NDArray[np.float32] = torch.cat(descriptors, dim=1).numpy() * np.float32(len(descriptors) ** -0.5)
+    joined: Tensor = torch.cat(descriptors, dim=1) * len(descriptors) ** -0.5
     return joined
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,16 +120,21 @@ def last_block(classifier: Classifier, layers: Sequence[Layer], stride: float) -
     return blocks[-1] if blocks else last
 
 
+def record(classifier: Classifier, names: Sequence[str]) -> AbstractContextManager[dict[str, Tensor]]:
+    """Collects the feature maps of some modules of a classifier's network while it runs; see `record_maps`."""
+    return record_maps(classifier.network, names)
+
+
 @contextmanager
-def record(classifier: Classifier, names: Sequence[str]) -> Iterator[dict[str, Tensor]]:
-    """Collects the feature maps of some modules while the network runs.
+def record_maps(network: nn.Module, names: Sequence[str]) -> Iterator[dict[str, Tensor]]:
+    """Collects the feature maps of some modules while a network runs.
 
     The images may have another size than the frame where the network takes it, as convolutional ones do. What the
     network itself goes on with is a copy, so that operations in place cannot change a map, and gradients of the
     logits with respect to a map are to be had.
 
     Args:
-        classifier: Inside its context.
+        network: Its first input is images (N, 3, H, W).
         names: Names of modules (see `Layer`).
 
     Yields:
@@ -139,12 +144,12 @@ def record(classifier: Classifier, names: Sequence[str]) -> Iterator[dict[str, T
     Raises:
         ValueError: No module has such a name. Raised by the pass: a module's output is no feature map.
     """
-    modules = dict(classifier.network.named_modules())
+    modules = dict(network.named_modules())
     unknown = [name for name in names if name not in modules]
     if unknown:
         raise ValueError(f"names: the network has no module {unknown[0]!r}")
     maps: dict[str, Tensor] = {}
-    image: tuple[int, int] = classifier.frame.size
+    image: tuple[int, int] = (0, 0)  # of the pass that runs
 
     def look(module: nn.Module, inputs: tuple[Any, ...]) -> None:
         nonlocal image
@@ -158,11 +163,77 @@ def record(classifier: Classifier, names: Sequence[str]) -> Iterator[dict[str, T
         return grid.pack(maps[name], output)
 
     with ExitStack() as stack:
-        stack.callback(classifier.network.register_forward_pre_hook(look).remove)
+        stack.callback(network.register_forward_pre_hook(look).remove)
         for name in dict.fromkeys(names):
             hook = modules[name].register_forward_hook(lambda _, __, output, name=name: keep(name, output))
             stack.callback(hook.remove)
         yield maps
+
+
+@contextmanager
+def entering(network: nn.Module, name: str) -> Iterator[list[Tensor]]:
+    """Collects what enters a module while a network runs.
+
+    Args:
+        network: The network.
+        name: The module's name among its `named_modules`.
+
+    Yields:
+        A list of the module's first input, one a call; the tensors are the network's own.
+
+    Raises:
+        ValueError: No module has such a name.
+    """
+    module = dict(network.named_modules()).get(name)
+    if module is None:
+        raise ValueError(f"name: the network has no module {name!r}")
+    found: list[Tensor] = []
+    hook = module.register_forward_pre_hook(lambda _, inputs: found.append(inputs[0]))
+    try:
+        yield found
+    finally:
+        hook.remove()
+
+
+@contextmanager
+def leaving(network: nn.Module, name: str) -> Iterator[list[Tensor]]:
+    """Collects what a module puts out, as `entering` does what enters it; copies, safe from operations in place."""
+    module = dict(network.named_modules()).get(name)
+    if module is None:
+        raise ValueError(f"name: the network has no module {name!r}")
+    found: list[Tensor] = []
+    hook = module.register_forward_hook(lambda _, __, output: found.append(output.clone()))
+    try:
+        yield found
+    finally:
+        hook.remove()
+
+
+def linear_layers(classifier: Classifier) -> list[str]:
+    """Names of the linear layers that take one vector an image, after the last feature map, in order of execution.
+
+    For most networks this is the classifying layer alone; networks of the age of AlexNet and VGG have fully connected
+    layers in front of it. Linear layers within attention, or that squeeze and excite, come before the last feature
+    map.
+
+    Args:
+        classifier: Inside its context.
+    """
+    last = {layer.name for layer in feature_layers(classifier)[-1:]}
+    order: list[str] = []
+
+    def note(name: str, module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        if isinstance(module, nn.Linear) and isinstance(inputs[0], Tensor) and inputs[0].ndim == 2:
+            order.append(name)
+        elif name in last:
+            order.clear()
+
+    with ExitStack() as stack, torch.inference_mode():
+        for name, module in classifier.network.named_modules():
+            hook = module.register_forward_hook(lambda m, inputs, _, name=name: note(name, m, inputs))
+            stack.callback(hook.remove)
+        classifier.logits(torch.zeros(1, 3, *classifier.frame.size, device=classifier.device))
+    return list(dict.fromkeys(order))
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,38 @@
-"""From summaries to a better classifier: a linear SVM a summary, blended with the network (paper section 4.4)."""
+"""From summaries to a better classifier: a linear SVM a summary, blended with the network (paper section 4.4).
+
+import specialize
+classifier = specialize.load("models/six")
+with classifier: logits = classifier(images)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from masks.classifier import Classifier
+    from specialize.model import SpecializedClassifier
+
+__all__ = ["load"]
+
+
+def load(folder: Path | str, classifier: Classifier | None = None, *, device: str = "auto") -> SpecializedClassifier:
+    """The specialised classifier of a model folder, a drop-in for the one it was made from.
+
+    Args:
+        folder: Written by ``visual-summaries specialize``.
+        classifier: The network that it was made from; loaded by its name where it is not given.
+        device: auto, cpu or cuda, for a network that is loaded by its name.
+
+    Returns:
+        A classifier: its ``logits``, and the classifier itself when called, take images (N, 3, H, W) in [0, 1] and give
+        logits (N, K).
+
+    Raises:
+        UserError: The folder is none or is damaged, or the classifier is another one.
+    """
+    from specialize.model import load as load_model
+
+    return load_model(folder, classifier, device=device)

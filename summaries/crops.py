@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from masks.classifier import Classifier
 from masks.errors import UserError
+from masks.layers import entering, linear_layers
 from masks.models import load_classifier
 from summaries.progress import Tick
 from summaries.store import Run
@@ -75,23 +75,19 @@ def crop_vectors(run: Run, classifier: Classifier, tick: Tick) -> NDArray[np.flo
     Raises:
         UserError: The network has no linear layer.
     """
-    linear = [module for module in classifier.network.modules() if isinstance(module, nn.Linear)]
+    linear = linear_layers(classifier)
     if not linear:
         raise UserError(f"{classifier.spec} has no linear layer whose input could describe a crop: name another one")
-    entered: list[Tensor] = []
-    hook = linear[-1].register_forward_pre_hook(lambda _, inputs: entered.append(inputs[0]))
-    vectors = [np.zeros((0, linear[-1].in_features), np.float32)]
-    try:
+    width = classifier.network.get_submodule(linear[-1]).in_features
+    vectors = [np.zeros((0, int(width)), np.float32)]  # type: ignore[arg-type]
+    with entering(classifier.network, linear[-1]) as entered, torch.inference_mode():
         for start in range(0, len(run.parts), BATCH):
             batch = run.parts[start : start + BATCH]
             frames = {image: run.frame(image) for image in {part.image for part in batch}}
             crops = [crop(frames[part.image], part.box, classifier.frame.size) for part in batch]
-            with torch.inference_mode():
-                classifier.logits(classifier.to_tensor(crops))
-            vectors.append(entered.pop().flatten(1).float().cpu().numpy())
+            classifier.logits(classifier.to_tensor(crops))
+            vectors.append(entered.pop().float().cpu().numpy())
             tick(start + len(batch), len(run.parts))
-    finally:
-        hook.remove()
     return np.concatenate(vectors)
 
 

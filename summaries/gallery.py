@@ -256,9 +256,9 @@ def _remove(paths: Iterable[Path], used: set[str]) -> None:
             path.unlink()
 
 
-def environment() -> jinja2.Environment:
-    """The templates of the pages, and the filters they share."""
-    loader = jinja2.FileSystemLoader(Path(__file__).with_name("templates"))
+def environment(*folders: Path) -> jinja2.Environment:
+    """The templates of the pages, those of further folders, and the filters they share."""
+    loader = jinja2.FileSystemLoader([Path(__file__).with_name("templates"), *folders])
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

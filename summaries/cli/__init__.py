@@ -27,9 +27,11 @@ COMMANDS = {
     "gallery": "the gallery of a run again",
     "status": "what a run has done, has left and has skipped",
     "name": "names a summary",
+    "specialize": "SVMs of summaries on top of a network: a classifier that is better on their classes",
     "evaluate masks": "the paper's table 2 over runs, and what it leaves out, beside other methods",
     "evaluate matching": "proposal flow on its benchmark, PF-WILLOW: share of keypoints moved to the right place",
     "evaluate summaries": "whether a run's summaries mean anything, with truth and without, beside other clusters",
+    "evaluate boost": "what a specialised network gains and harms, beside controls at the same harm limit",
 }
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from masks.classifier import Classifier
 from masks.errors import UserError
-from masks.models import InputFormat, choose_device, load_classifier
 from summaries.pipeline import Job
+from summaries.recorded import load_recorded
 from summaries.settings import Settings, override
 from summaries.store import Run
 
@@ -53,16 +52,6 @@ def recorded_classifier(path: Path, device: str) -> Classifier:
             gives now is another network.
     """
     info = Run(path).info
-    model: dict[str, Any] = info["config"]["model"]
-    if not model:
+    if not info["config"]["model"]:
         raise UserError(f"{path} was made from Python: call summaries.summarize again with its classifier")
-    values = dict(model["input"])
-    for name in ("input_size", "mean", "std"):
-        values[name] = None if values[name] is None else tuple(values[name])
-    values["classes"] = None if values["classes"] is None else Path(values["classes"])
-    classifier = load_classifier(
-        model["spec"], weights=model["weights"], input_format=InputFormat(**values), device=choose_device(device)
-    )
-    if classifier.fingerprint() != info["model"]["fingerprint"]:
-        raise UserError(f"{model['spec']} is not the network any more that {path} was made with: give another --out")
-    return classifier
+    return load_recorded(info["config"]["model"], info["model"]["fingerprint"], path, device)

@@ -1,0 +1,112 @@
+"""Specialises networks of the embedded world, all eight classes, and measures them on fresh pictures.
+
+    python scripts/specialize_world.py runs/boost --seed 29
+
+Writes the world of that seed to OUT/world, runs the chain on every class with ``demo:1`` and with ``demo``, specialises
+both with further pictures to train on, and prints two tables: what ``demo:1`` gains on fresh pictures, beside the
+controls of ``evaluate boost``; and how ``demo`` does on pictures of the marked class with and without the watermark, by
+several weights of its blend, and by the same blends without the SVMs of the watermark's summaries.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from masks import world
+from masks.classifier import Classifier
+from specialize.features import Tap, look
+from specialize.model import base_classifier, read_model
+from specialize.tuning import Held, decide_all, right_along
+from summaries.cli import main as visual_summaries
+from summaries.store import Run, read_json
+from summaries.truth import read_truth
+
+MARKED = range(60_000, 60_500)
+WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+def call(*arguments: object) -> None:
+    """Runs a command; its failure ends the script."""
+    status = visual_summaries([str(argument) for argument in arguments])
+    if status:
+        sys.exit(status)
+
+
+def see(classifier: Classifier, tap: Tap, images: list[np.ndarray], label: int) -> Held:
+    """What a network makes of pictures of one class."""
+    with classifier:
+        seen = [look(classifier, tap, images[start : start + 50]) for start in range(0, len(images), 50)]
+    vectors, logits = (np.concatenate([getattr(one, part) for one in seen]) for part in ("vectors", "logits"))
+    return Held(vectors, logits, np.full(len(images), label), np.zeros(len(images), np.bool_))
+
+
+def of_mark(run: Run, truth: Path) -> set[int]:
+    """Numbers of a run's kept summaries whose majority lies on the watermark."""
+    known = read_truth(run, truth)
+    kept = (one for one in run.summaries if one.kept)
+    return {one.summary for one in kept if known.majority([m.part for m in one.members]).part == world.MARK}
+
+
+def specialise(out: Path, model: str, seed: int) -> Path:
+    """Runs the chain on every class and specialises the network; gives the model folder."""
+    runs, folder = (out / f"{what}-{model.replace(':', '-')}" for what in ("runs", "model"))
+    call("run", out / "world" / "images", "--out", runs, "--model", model)
+    options = ("--train", out / "train" / "images", "--out", folder, "--set.features.place", "parts")
+    call("specialize", runs, *options, "--seed", seed)
+    return folder
+
+
+def gain(out: Path, folder: Path) -> None:
+    """Prints what a specialised network gains on fresh pictures."""
+    call("evaluate", "boost", folder, "--val", out / "fresh" / "images")
+    row = read_json(folder / "boost.json")["specialised"]
+    print(f"accuracy {row['top1_before']:.3f}, specialised {row['top1_after']:.3f}", flush=True)
+
+
+def mark(out: Path, folder: Path, run: Run) -> None:
+    """Prints accuracy on the marked class under some weights of the blend, with and without the watermark's SVMs."""
+    (kind,) = (one for one in world.CLASSES if one.marked)
+    numbers = of_mark(run, out / "world")
+    model = read_model(folder)
+    stay = [k for k, row in enumerate(model.summaries) if row.run != run.path.name or row.summary not in numbers]
+    base = base_classifier(model, folder, "cpu")
+    print(f"{kind.name}, summaries of the mark: {sorted(numbers)}, weight chosen: {model.method.blend.weight:g}")
+    label = world.CLASSES.index(kind)
+    print(f"{'weight':<8}{'with the mark':>15}{'less its SVMs':>15}{'unmarked':>15}{'less its SVMs':>15}")
+    columns = []
+    for marked in (True, False):
+        held = see(base, model.tap, [world.draw(kind.name, k, mark=marked).image for k in MARKED], label)
+        for method in (model.method, model.method.take(stay)):
+            decisions = decide_all([method], held.vectors)[0]
+            columns.append(right_along(method.blend, decisions, held, np.array(WEIGHTS)).mean(axis=1))
+    for weight, *shares in zip(WEIGHTS, *columns, strict=True):
+        print(f"{weight:<8}" + "".join(f"{share:>15.3f}" for share in shares), flush=True)
+
+
+def main() -> None:
+    """Runs the script."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--seed", type=int, default=7, help="of the pictures")
+    parser.add_argument("--images", type=int, default=30, help="pictures a class whose summaries are found")
+    parser.add_argument("--train", type=int, default=250, help="further pictures a class to train and tune on")
+    parser.add_argument("--fresh", type=int, default=250, help="pictures a class to measure on")
+    arguments = parser.parse_args()
+    out, seed = arguments.out, arguments.seed
+    call("world", out / "world", "--images", arguments.images, "--seed", seed)
+    call("world", out / "train", "--images", arguments.train, "--seed", seed + 1000)
+    call("world", out / "fresh", "--images", arguments.fresh, "--seed", seed + 2000)
+    print("== demo:1, all eight classes, fresh pictures", flush=True)
+    gain(out, specialise(out, "demo:1", seed))
+    print("== demo, pictures of the marked class", flush=True)
+    folder = specialise(out, "demo", seed)
+    name = next(world.folder_name(kind.name) for kind in world.CLASSES if kind.marked)
+    mark(out, folder, Run(out / "runs-demo" / name))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""What summaries are compared with: the same SVMs on other groups of the same images, and no SVMs at all.
+
+========================  ==========================================================================================
+``one_per_class``         one SVM a class, on all the images that are in its summaries
+``kmeans``                k-means of the features of the class's images into as many clusters as it has summaries
+``random``                random groups of the same sizes
+``random_no_siblings``    the same, without siblings among the negatives
+``logit_bonus``           a constant added to the logits of the specialised classes
+``uniform``               a convex sum with the same score for every specialised class
+``one_per_class_all``     one SVM a class, on all of its training images: not in the paper's terms, but what one would
+                          do without summaries
+========================  ==========================================================================================
+
+Random groups are drawn `DRAWS` times and measured as a mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clustering.baselines import kmeans
+from clustering.evaluate import random_clusters
+from specialize.svm import Group
+
+DRAWS = 3
+"""Draws of random groups."""
+
+METHODS = ("summaries", "one_per_class", "kmeans", "random", "random_no_siblings", "logit_bonus", "uniform")
+"""In the order of the tables."""
+
+FURTHER = ("summaries_no_siblings", "one_per_class_all")
+"""Reported beside them."""
+
+
+def one_per_class(groups: Sequence[Group]) -> list[Group]:
+    """One group a class: every image of its groups, once."""
+    owners = sorted({group.owner for group in groups})
+    return [_merged(owner, [group for group in groups if group.owner == owner]) for owner in owners]
+
+
+def _merged(owner: int, groups: Sequence[Group]) -> Group:
+    rows, first = np.unique(np.concatenate([group.rows for group in groups]), return_index=True)
+    return Group(owner, rows, np.concatenate([group.images for group in groups])[first])
+
+
+def kmeans_groups(groups: Sequence[Group], vectors: NDArray[np.float32], *, seed: int) -> list[Group]:
+    """As many clusters a class, of the rows that are in its groups, by k-means.
+
+    Args:
+        groups: Those of the summaries.
+        vectors: (N, D).
+        seed: Of the first centres.
+    """
+    found = []
+    for whole in one_per_class(groups):
+        count = min(sum(group.owner == whole.owner for group in groups), len(whole.rows))
+        labels = kmeans(vectors[whole.rows], count, seed=seed)
+        found += [Group(whole.owner, whole.rows[labels == k], whole.images[labels == k]) for k in np.unique(labels)]
+    return found
+
+
+def random_groups(groups: Sequence[Group], *, seed: int) -> list[Group]:
+    """Random groups of the same sizes, from the rows that are in the class's groups, at most one an image.
+
+    Args:
+        groups: Those of the summaries.
+        seed: Of the draw.
+    """
+    generator = np.random.default_rng(seed)
+    found = []
+    for whole in one_per_class(groups):
+        sizes = [len(group.rows) for group in groups if group.owner == whole.owner]
+        drawn = random_clusters(sizes, whole.images, generator)
+        found += [Group(whole.owner, whole.rows[chosen], whole.images[chosen]) for chosen in drawn]
+    return found

@@ -1,0 +1,170 @@
+"""What a network makes of an image: a vector of length 1, its feature maps where they are asked for, and its logits.
+
+The paper takes the first fully connected layer of AlexNet (section 4.4). Most networks of today have none; what
+enters their last linear layer is the default here, and any named module will do. Where a network is tapped is found
+in a pass over an empty image, not read off names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from masks.classifier import Classifier
+from masks.errors import UserError
+from masks.layers import entering, feature_layers, leaving, linear_layers, record_maps
+from specialize.places import PlaceOptions, Places, map_layers, windows_of
+
+
+@dataclass(frozen=True)
+class FeatureOptions:
+    """Where the features come from.
+
+    Attributes:
+        layer: "last" for what enters the last linear layer; "first" for what the first fully connected layer puts out
+            (paper section 4.4), on networks that have one before the last; or the name of a module, whose output is
+            averaged over its places. "last" is the default because every usual network has it.
+        place: Whether the SVMs see the whole "image" (paper), or its "parts": the place of the part in the summary's
+            images, and the best of many windows in others (see `specialize.places`).
+        places: How places are described.
+    """
+
+    layer: str = "last"
+    place: Literal["image", "parts"] = "image"
+    places: PlaceOptions = field(default_factory=PlaceOptions)
+
+
+@dataclass(frozen=True)
+class Tap:
+    """Where a network is tapped.
+
+    Attributes:
+        module: Name of a module.
+        side: What enters it, what leaves it, or its feature map's mean over all places.
+        maps: Names of the modules whose feature maps follow the vector.
+    """
+
+    module: str
+    side: Literal["input", "output", "map"]
+    maps: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a network makes of N images.
+
+    Attributes:
+        vectors: float32 (N, M): D values of length 1, then the feature maps, where the tap has any.
+        logits: float32 (N, K).
+    """
+
+    vectors: NDArray[np.float32]
+    logits: NDArray[np.float32]
+
+
+def find_tap(classifier: Classifier, options: FeatureOptions | None = None) -> Tap:
+    """Finds where a network is tapped.
+
+    Args:
+        classifier: Inside its context.
+        options: Hyperparameters.
+
+    Raises:
+        UserError: The network has no such layer, or what it puts out is neither a vector nor a feature map.
+    """
+    options = options or FeatureOptions()
+    tap = _vector_tap(classifier, options.layer)
+    return replace(tap, maps=tuple(map_layers(classifier, options.places.strides))) if options.place == "parts" else tap
+
+
+def find_places(classifier: Classifier, tap: Tap, options: FeatureOptions) -> Places | None:
+    """How the vectors of a tap become those of places; None where it has no feature maps.
+
+    Args:
+        classifier: Inside its context.
+        tap: See `find_tap`.
+        options: Hyperparameters.
+    """
+    if not tap.maps:
+        return None
+    empty = torch.zeros(1, 3, *classifier.frame.size, device=classifier.device)
+    with record_maps(classifier.network, tap.maps) as maps, torch.inference_mode():
+        classifier.logits(empty)
+    with tapped(classifier.network, replace(tap, maps=())) as vectors, torch.inference_mode():
+        classifier.logits(empty)
+        start = vectors().shape[1]
+    shapes = tuple((maps[name].shape[1], maps[name].shape[2], maps[name].shape[3]) for name in tap.maps)
+    return Places(start, shapes, options.places.grid, windows_of(options.places))
+
+
+def _vector_tap(classifier: Classifier, layer: str) -> Tap:
+    if layer not in ("last", "first"):
+        return _tap_of(classifier, layer)
+    linear = linear_layers(classifier)
+    if not linear:
+        raise UserError(f"{classifier.spec} has no linear layer at its end: name a module with --set.features.layer")
+    if layer == "last":
+        return Tap(linear[-1], "input")
+    if len(linear) < 2:
+        raise UserError(
+            f"{classifier.spec} has no fully connected layer before its last one: use --set.features.layer last"
+        )
+    return Tap(linear[0], "output")
+
+
+def _tap_of(classifier: Classifier, name: str) -> Tap:
+    if name not in dict(classifier.network.named_modules()):
+        raise UserError(f"{classifier.spec} has no module {name!r}: give last, first or one of its modules")
+    if name in {layer.name for layer in feature_layers(classifier)}:
+        return Tap(name, "map")
+    with leaving(classifier.network, name) as left, torch.inference_mode():
+        classifier.logits(torch.zeros(1, 3, *classifier.frame.size, device=classifier.device))
+    if not left or left[-1].ndim != 2:
+        raise UserError(f"what {name!r} of {classifier.spec} puts out is neither a vector nor a feature map")
+    return Tap(name, "output")
+
+
+@contextmanager
+def tapped(network: nn.Module, tap: Tap) -> Iterator[Callable[[], Tensor]]:
+    """Taps a network while it runs.
+
+    Args:
+        network: The network.
+        tap: Where.
+
+    Yields:
+        A function that, after a pass over N images, gives their vectors (N, M) (see `Seen`), with their gradients.
+    """
+    grids = [*tap.maps, tap.module] if tap.side == "map" else list(tap.maps)
+    listen = entering if tap.side == "input" else leaving
+    with record_maps(network, grids) as maps, listen(network, tap.module) as found:
+
+        def vectors() -> Tensor:
+            value = maps[tap.module].mean(dim=(2, 3)) if tap.side == "map" else found[-1]
+            joined = torch.cat([functional.normalize(value), *(maps[name].flatten(1) for name in tap.maps)], dim=1)
+            found.clear()
+            maps.clear()
+            return joined
+
+        yield vectors
+
+
+def look(classifier: Classifier, tap: Tap, frames: Sequence[NDArray[np.uint8]]) -> Seen:
+    """One pass over a batch of frames.
+
+    Args:
+        classifier: Inside its context.
+        tap: Where it is tapped.
+        frames: uint8 RGB (H, W, 3) of the classifier's frame, N of them.
+    """
+    with tapped(classifier.network, tap) as vectors, torch.inference_mode():
+        logits = classifier.logits(classifier.to_tensor(frames))
+        return Seen(vectors().float().cpu().numpy(), logits.float().cpu().numpy())

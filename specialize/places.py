@@ -1,0 +1,113 @@
+"""What a network makes of the places of an image: boxes described by its feature maps, as in proposal flow.
+
+A box is RoIAlign of the last feature map of each of several strides on a grid, of unit length for each map. A summary's
+part is described so, and in a new image it is looked for in windows of several sizes all over the frame: the decision
+of an SVM for the image is that of its best window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from clustering.deep import describe_boxes
+from masks.classifier import Classifier
+from masks.errors import UserError
+from masks.layers import feature_layers, last_block
+
+
+@dataclass(frozen=True)
+class PlaceOptions:
+    """How places are described, and where parts are looked for.
+
+    Attributes:
+        strides: Strides of the feature maps, pixels of the frame, > 0; the nearest ones that the network has.
+        grid: Cells along each side of a box, >= 1; with one cell a part's shape is lost (docs/decisions.md).
+        sizes: Sides of the windows, shares of the frame's, in (0, 1].
+        step: Distance of neighbouring windows, a share of the frame's side, > 0.
+    """
+
+    strides: tuple[int, ...] = (8, 16)
+    grid: int = 3
+    sizes: tuple[float, ...] = (0.25, 0.375, 0.5)
+    step: float = 0.125
+
+
+@dataclass(frozen=True)
+class Places:
+    """How the feature maps of an image, laid out as one vector, become vectors of its places.
+
+    Attributes:
+        start: Where the maps begin in an image's vector.
+        shapes: (C, h, w) of each map.
+        grid: Cells along each side of a box.
+        windows: (W, 4) xyxy in shares of the frame.
+    """
+
+    start: int
+    shapes: tuple[tuple[int, int, int], ...]
+    grid: int
+    windows: tuple[tuple[float, float, float, float], ...]
+
+    def everywhere(self, vectors: Tensor) -> Tensor:
+        """Descriptors (N, W, D) of all windows of images with vectors (N, M), of length 1."""
+        boxes = vectors.new_tensor(self.windows)  # (W, 4)
+        described = self._describe(vectors, [boxes] * len(vectors))
+        return described.view(len(vectors), len(boxes), -1)
+
+    def at(self, vectors: Tensor, boxes: Tensor) -> Tensor:
+        """Descriptors (N, D) of one box in each of N images, boxes (N, 4) xyxy in shares of the frame."""
+        return self._describe(vectors, list(boxes.to(vectors)[:, None]))
+
+    def _describe(self, vectors: Tensor, boxes: Sequence[Tensor]) -> Tensor:
+        maps, begin = [], self.start
+        for channels, height, width in self.shapes:
+            end = begin + channels * height * width
+            maps.append(vectors[:, begin:end].reshape(-1, channels, height, width))
+            begin = end
+        return describe_boxes(maps, boxes, self.grid)
+
+
+def windows_of(options: PlaceOptions) -> tuple[tuple[float, float, float, float], ...]:
+    """The windows of some options, by size, then by row.
+
+    Raises:
+        UserError: An option is out of range.
+    """
+    if not options.sizes or not 0 < min(options.sizes) <= max(options.sizes) <= 1 or options.step <= 0:
+        raise UserError(
+            f"sizes {options.sizes} with step {options.step} give no windows: sizes lie in (0, 1], step > 0"
+        )
+    found = []
+    for size in options.sizes:
+        corners = [k * options.step for k in range(int((1 - size) / options.step + 1e-9) + 1)]
+        found += [(x, y, x + size, y + size) for y in corners for x in corners]
+    return tuple(found)
+
+
+def map_layers(classifier: Classifier, strides: Sequence[int]) -> list[str]:
+    """Names of the layers that hand on the last feature map of each stride.
+
+    Args:
+        classifier: Inside its context.
+        strides: Pixels of the frame.
+
+    Raises:
+        UserError: The network has no feature map.
+    """
+    layers = feature_layers(classifier)
+    if not layers:
+        raise UserError(f"{classifier.spec} puts out no feature map: use --set.features.place image")
+    return list(dict.fromkeys(last_block(classifier, layers, stride).name for stride in strides))
+
+
+def boxes_in_shares(boxes: Sequence[tuple[float, ...]], frame: tuple[int, int]) -> NDArray[np.float32]:
+    """Boxes (N, 4) in pixels of a frame (H, W) as shares of it."""
+    height, width = frame
+    sides = np.array([width, height, width, height], dtype=np.float32)
+    shares: NDArray[np.float32] = np.asarray(boxes, np.float32).reshape(-1, 4) / sides
+    return shares

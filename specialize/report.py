@@ -1,0 +1,132 @@
+"""The page of ``evaluate boost``: gains and harms beside controls, and images that changed (the paper's figure 6)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from masks.classifier import Classifier
+from masks.images import read_image
+from specialize.boost import Boost
+from specialize.build import PICTURES as EXEMPLARS
+from specialize.evaluate import Changed
+from specialize.model import Model
+from specialize.pareto import NAMES, figure
+from summaries.drawing import photograph
+from summaries.gallery import environment, jpeg
+from summaries.store import remove_others, write_bytes, write_png
+
+PICTURES = "boost"
+"""Folder of the page's photographs, beside it."""
+
+SHOWN = 40
+"""Images of either kind that the page shows."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An image of the page.
+
+    Attributes:
+        name: The file's name.
+        picture: Its picture.
+        before: The network's class.
+        after: The class now.
+        label: The true class.
+        exemplar: Picture of the summary that decided; None where no SVM of one did.
+        summary: That summary in words.
+        away: Whether the summary turned it away rather than claimed it.
+    """
+
+    name: str
+    picture: str
+    before: str
+    after: str
+    label: str
+    exemplar: str | None
+    summary: str
+    away: bool
+
+
+def write_page(
+    folder: Path, model: Model, boost: Boost, classifier: Classifier, tick: Callable[[int, int], None]
+) -> Path:
+    """Writes ``boost.html``, ``pareto.png`` and the pictures.
+
+    Args:
+        folder: The model folder, with its summaries' exemplars.
+        model: The model.
+        boost: What was found.
+        classifier: Knows the classes' names and the frame.
+        tick: Called with the number of pictures drawn and of all.
+
+    Returns:
+        The path of the page.
+    """
+    evaluation = boost.evaluation
+    limit = float(model.about["settings"]["tuning"]["harm_limit"])
+    if evaluation.others is not None:
+        write_png(folder / "pareto.png", figure(evaluation, limit))
+    chosen = {"corrected": evaluation.corrected[:SHOWN], "broken": evaluation.broken[:SHOWN]}
+    total = sum(map(len, chosen.values()))
+    written: set[str] = set()
+    shown: dict[str, list[Shown]] = {}
+    for kind, changes in chosen.items():
+        shown[kind] = []
+        for change in changes:
+            shown[kind].append(_show(folder, model, boost, classifier, change))
+            written.add(Path(shown[kind][-1].picture).name)
+            tick(len(written), total)
+    remove_others(folder / PICTURES, written)
+    html = (
+        environment(Path(__file__).with_name("templates"))
+        .get_template("boost.html")
+        .render(
+            model=model,
+            spec=classifier.spec,
+            evaluation=evaluation,
+            against={one.against: one for one in evaluation.comparisons},
+            names=NAMES,
+            limit=limit,
+            shown=shown,
+            label=lambda index: short(classifier, index),
+            points=points,
+            tuned=model.about["tuned"],
+        )
+    )
+    page = folder / "boost.html"
+    write_bytes(page, html.encode())
+    return page
+
+
+def _show(folder: Path, model: Model, boost: Boost, classifier: Classifier, change: Changed) -> Shown:
+    path = Path(boost.album.names[change.image])
+    name = f"{hashlib.sha256(str(path).encode()).hexdigest()[:12]}.jpg"
+    frame = classifier.frame.cut(read_image(path).pixels)
+    write_bytes(folder / PICTURES / name, jpeg(photograph(frame)))
+    exemplar, summary = None, ""
+    if change.summary is not None:
+        row = model.summaries[change.summary]
+        exemplar = f"{EXEMPLARS}/summary-{change.summary:03d}.jpg"
+        owner = short(classifier, int(model.method.blend.classes[row.owner]))
+        summary = f"{owner} | {row.name or f'summary {row.summary}'}"
+    before, after, label = (short(classifier, index) for index in (change.before, change.after, change.label))
+    return Shown(path.name, f"{PICTURES}/{name}", before, after, label, exemplar, summary, change.away)
+
+
+def short(classifier: Classifier, index: int) -> str:
+    """A class's first name."""
+    return classifier.label(index).name.split(",")[0]
+
+
+def points(estimate: Any, prefix: str = "") -> str:
+    """An estimate, or the figures of a row under a name, as text with its interval."""
+    names = (prefix, f"{prefix}_low", f"{prefix}_high") if prefix else ("value", "low", "high")
+    values = [estimate[name] if isinstance(estimate, dict) else getattr(estimate, name) for name in names]
+    if values[0] is None:
+        return "–"
+    value, low, high = (f"{number:+.2f}".replace("-", "−") for number in values)
+    return f"{value} [{low}, {high}]"

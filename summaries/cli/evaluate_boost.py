@@ -1,0 +1,59 @@
+"""``visual-summaries evaluate boost``: what a specialised network gains and harms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import tyro
+
+from specialize.boost import about_of, measure
+from specialize.evaluate import table
+from specialize.model import base_classifier, read_model
+from specialize.report import write_page
+from summaries.cli import parse
+from summaries.pipeline import opened
+from summaries.progress import progress
+from summaries.store import write_json
+
+EXAMPLE = "visual-summaries evaluate boost models/two --val photos/val"
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Runs the command."""
+    parse(evaluate_boost, arguments, "evaluate boost", EXAMPLE)
+
+
+def evaluate_boost(
+    folder: tyro.conf.Positional[Path],
+    val: Path,
+    others_val: Path | None = None,
+    allow_summary_images: bool = False,
+    seed: int = 0,
+    device: str = "auto",
+) -> None:
+    """Writes boost.json, boost.html and pareto.png into the model folder, and prints the table.
+
+    Args:
+        folder: Model folder, as `visual-summaries specialize` wrote it.
+        val: Photographs of the specialised classes, a folder a class. None may be in training, or nearly the same.
+        others_val: Photographs of other classes, as --others of `specialize`; default: the evaluation part of those.
+        allow_summary_images: Evaluate on images that are part of a summary, too.
+        seed: Of the bootstrap.
+        device: auto, cpu or cuda.
+    """
+    model = read_model(folder)
+    with opened(folder), base_classifier(model, folder, device) as classifier:
+        boost = measure(
+            model,
+            classifier,
+            folder,
+            val=val,
+            others_val=others_val,
+            allow_summary_images=allow_summary_images,
+            seed=seed,
+        )
+        write_json(folder / "boost.json", boost.to_json(classifier) | about_of(model, val, others_val))
+        with progress("page", "pictures") as tick:
+            page = write_page(folder, model, boost, classifier, tick)
+    print("\n".join([*table(boost.evaluation), str(page)]))

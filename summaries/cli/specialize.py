@@ -1,0 +1,90 @@
+"""``visual-summaries specialize``: summaries that raise a classifier's accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from masks.errors import UserError
+from specialize.build import Settings, build
+from specialize.tuning import TuningOptions
+from summaries.cli import parse
+from summaries.cli.again import recorded_classifier
+from summaries.pipeline import opened
+from summaries.store import Run, find_runs
+
+EXAMPLE = "visual-summaries specialize runs/church runs/gas_pump --train photos --others other_classes --out models/two"
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Options of the command.
+
+    Attributes:
+        runs: Run folders, one a class, or roots of run folders.
+        train: Training images, a folder a class, named as --target of `run`.
+        out: Model folder.
+        others: Photographs of other classes: class folders, or files whose names begin with the class's index or hold
+            its WordNet id. They become negatives, the photographs on which the harm limit is kept, and those of the
+            evaluation. Not needed where every class of the network has a run.
+        leave_out: Summaries that get no SVM, as RUN/NUMBER, for instance steamer/3 for a watermark.
+        seed: Of every random choice.
+        device: auto, cpu or cuda.
+        settings: Options of the steps.
+    """
+
+    runs: tyro.conf.Positional[tuple[Path, ...]]
+    train: Path
+    out: Path
+    others: Path | None = None
+    leave_out: tuple[str, ...] = ()
+    seed: int = 0
+    device: str = "auto"
+    settings: Annotated[Settings, tyro.conf.arg(name="set")] = field(default_factory=Settings)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Runs the command."""
+    options: Arguments = parse(Arguments, arguments, "specialize", EXAMPLE)
+    check(options.settings.tuning)
+    runs = [Run(path) for given in options.runs for path in find_runs(given)]
+    if not runs:
+        raise UserError("no run folder is given or found: make one a class with `visual-summaries run`")
+    with opened(options.out), recorded_classifier(runs[0].path, options.device) as classifier:
+        model = build(
+            runs,
+            classifier,
+            train_root=options.train,
+            others=options.others,
+            out=options.out,
+            settings=options.settings,
+            left_out=options.leave_out,
+            seed=options.seed,
+            config=runs[0].info["config"]["model"],
+        )
+    tuned = model.about["tuned"]
+    print(f"{len(model.summaries)} SVMs of {len(model.about['classes'])} classes")
+    print(f"chosen: {tuned['normalisation']}, C {tuned['cost']:g}, weight {tuned['weight']:g}")
+    harm = "" if tuned["harm"] is None else f", harm {tuned['harm']:+.2f} on {tuned['others']} of other classes"
+    print(f"on held-out training images: gain {tuned['gain']:+.1f} points on {tuned['images']}{harm}")
+    print(options.out / "model.json")
+
+
+def check(tuning: TuningOptions) -> None:
+    """Refuses options that are out of range.
+
+    Raises:
+        UserError: One of them is.
+    """
+    if tuning.harm_limit < 0:
+        raise UserError(f"--set.tuning.harm-limit is {tuning.harm_limit}: give at least 0 points")
+    if not tuning.costs or min(tuning.costs) <= 0:
+        raise UserError(f"--set.tuning.costs is {tuning.costs}: give values above 0")
+    if not 0 < tuning.held_out < 1:
+        raise UserError(f"--set.tuning.held-out is {tuning.held_out}: give a share between 0 and 1")
+    if tuning.steps < 1:
+        raise UserError(f"--set.tuning.steps is {tuning.steps}: give at least 1")

@@ -1,0 +1,216 @@
+"""The commands on a small run of the embedded world: a model folder, its page, leakage, errors, and the drop-in."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import specialize
+from masks import world
+from masks.errors import UserError
+from masks.images import read_image
+from masks.models import load_classifier
+from masks.optimize import optimize
+from masks.schedule import Schedule, Stage
+from specialize.build import ImageUse
+from specialize.controls import METHODS
+from specialize.model import read_model, save_model
+from summaries.cli import main
+from summaries.store import Run, read_csv, read_json, write_json
+
+SPECIALISED = ("church", "steamer")
+QUICK = [
+    *("--set.masks.smooth.iterations", "2", "--set.masks.crisp.iterations", "2"),
+    *("--set.proposals.count", "40", "--set.proposals.max-kept", "8"),
+    *("--set.affinity.preference", "0", "--set.prune.cluster-share", "0", "--set.prune.min-members", "2"),
+]
+FEW = ["--set.tuning.costs", "1", "--set.tuning.steps", "5"]
+
+
+class Home:
+    """Folders of one small world: runs, photographs to train on, of other classes, and new ones."""
+
+    def __init__(self, path: Path) -> None:
+        self.runs, self.train, self.others, self.val = (path / name for name in ("runs", "train", "others", "val"))
+        self.model, self.parts = path / "model", path / "parts"
+
+    def specialize(self, out: Path, *more: str, runs: tuple[Path, ...] = ()) -> int:
+        given = [str(run) for run in runs or (self.runs,)]
+        given += ["--train", str(self.train), "--others", str(self.others), "--out", str(out), "--device", "cpu"]
+        return main(["specialize", *given, *FEW, *more])
+
+    def evaluate(self, folder: Path, *more: str, val: Path | None = None) -> int:
+        return main(["evaluate", "boost", str(folder), "--val", str(val or self.val), "--device", "cpu", *more])
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    root = tmp_path_factory.mktemp("home")
+    for name, images, seed in (("runs", 6, 1), ("train", 7, 2), ("val", 4, 3)):
+        world.write(root / f"world-{name}", images, seed)
+    found = Home(root)
+    for folder, source in ((found.train, "train"), (found.val, "val")):
+        for name in SPECIALISED:
+            shutil.copytree(root / f"world-{source}" / "images" / name, folder / name)
+    for kind in world.CLASSES:
+        if kind.name not in SPECIALISED:
+            name = world.folder_name(kind.name)
+            shutil.copytree(root / "world-train" / "images" / name, found.others / name)
+    for name in SPECIALISED:
+        status = main(
+            [
+                *("run", str(root / "world-runs" / "images" / name), "--out", str(found.runs / name)),
+                *("--model", "demo", "--weights", "none", "--keep-misclassified", "--jobs", "1", "--device", "cpu"),
+                *QUICK,
+            ]
+        )
+        assert status == 0
+    assert found.specialize(found.model) == 0
+    return found
+
+
+def test_a_model_folder_holds_the_split_and_no_pickle(home):
+    assert {path.name for path in home.model.iterdir() if not path.name.startswith(".")} >= {
+        "model.json", "model.npz", "images.csv", "summaries", "work",
+    }  # fmt: skip
+    uses = read_csv(home.model / "images.csv", ImageUse)
+    roles = {role: {use.sha256 for use in uses if use.role == role} for role in {use.role for use in uses}}
+    assert set(roles) == {"summary", "train", "tuning", "negative", "others_tuning", "others_evaluation"}
+    assert sum(map(len, roles.values())) == len(set.union(*roles.values()))  # no image plays two parts
+    with np.load(home.model / "model.npz", allow_pickle=False) as arrays:
+        assert arrays["classes"].tolist() == [2, 5]
+    model = read_model(home.model)
+    kept = [one for name in SPECIALISED for one in Run(home.runs / name).summaries if one.kept]
+    assert len(model.summaries) == len(kept) == len(list((home.model / "summaries").iterdir()))
+    assert model.about["tuned"]["harm"] <= model.about["settings"]["tuning"]["harm_limit"]
+
+
+def test_the_evaluation_has_every_row_and_a_page(home, capsys):
+    assert home.evaluate(home.model) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == str(home.model / "boost.html")
+    found = json.loads((home.model / "boost.json").read_text())
+    assert [row["method"] for row in found["rows"]] == list(METHODS)
+    for row in found["rows"]:
+        assert row["gain_low"] <= row["gain"] <= row["gain_high"]
+        assert row["harm_low"] <= row["harm"] <= row["harm_high"]
+    page = (home.model / "boost.html").read_text()
+    pictures = re.findall(r'<img[^>]*src="([^"]+)"', page)
+    assert "pareto.png" in pictures
+    for name in pictures:
+        assert Image.open(home.model / name).size[0] > 100
+    assert not re.search(r'(src|href)="(https?:|/)', page)
+
+
+def test_the_same_command_gives_the_same_model(home, tmp_path):
+    assert home.specialize(tmp_path / "again") == 0
+    for name in ("model.npz", "model.json", "images.csv"):
+        assert (tmp_path / "again" / name).read_bytes() == (home.model / name).read_bytes(), name
+    assert home.specialize(tmp_path / "other", "--seed", "1") == 0
+    assert (tmp_path / "other" / "images.csv").read_bytes() != (home.model / "images.csv").read_bytes()
+
+
+def frames(home: Home) -> list[np.ndarray]:
+    return [np.asarray(read_image(path).pixels) for path in sorted((home.val / "church").iterdir())]
+
+
+@pytest.mark.parametrize("place", ["image", "parts"])
+def test_save_and_load_give_equal_outputs_and_the_drop_in_can_be_explained(home, tmp_path, place):
+    folder = home.model
+    if place == "parts":
+        folder = tmp_path / "parts"
+        assert (
+            home.specialize(folder, "--set.features.place", "parts", "--set.tuning.normalisations", "platt_filled") == 0
+        )
+    loaded = specialize.load(folder)
+    with loaded:
+        images = loaded.to_tensor(frames(home))
+        with torch.inference_mode():
+            logits = loaded(images)
+            torch.testing.assert_close(logits, loaded.logits(images))
+        assert logits.shape == (4, 8)
+        save_model(tmp_path / "copy", read_model(folder))
+        with (
+            specialize.load(tmp_path / "copy", load_classifier("demo", weights="none")) as again,
+            torch.inference_mode(),
+        ):
+            assert torch.equal(again(images), logits)
+        masks = optimize(loaded, images[:2], logits[:2].argmax(1), Schedule(Stage(iterations=2), Stage(iterations=2)))
+        assert masks.crisp.shape == (2, 1, 128, 128)
+
+
+def test_what_the_drop_in_says_is_what_was_evaluated(home):
+    assert home.evaluate(home.model) == 0
+    found = read_json(home.model / "boost.json")
+    right = []
+    with specialize.load(home.model) as loaded, torch.inference_mode():
+        for name, index in (("church", 2), ("steamer", 5)):
+            given = [np.asarray(read_image(path).pixels) for path in sorted((home.val / name).iterdir())]
+            right += (loaded(loaded.to_tensor(given)).argmax(1) == index).tolist()
+    assert found["specialised"]["top1_after"] == np.mean(right)
+
+
+def test_images_that_were_seen_are_refused_by_name(home, tmp_path, capsys):
+    seen = sorted((home.train / "church").iterdir())[0]
+    folder = tmp_path / "val" / "church"
+    folder.mkdir(parents=True)
+    with Image.open(seen) as image:
+        image.resize((100, 100), Image.Resampling.BICUBIC).convert("RGB").save(folder / "sneaky.jpg", quality=80)
+    assert home.evaluate(home.model, val=tmp_path / "val") == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "used in training" in error
+    assert "sneaky.jpg" in error
+    assert seen.name in error
+
+
+def test_images_of_summaries_are_refused_unless_asked_for(home, tmp_path, capsys):
+    uses = read_csv(home.model / "images.csv", ImageUse)
+    member = next(Path(use.path) for use in uses if use.role == "summary")
+    folder = tmp_path / "val" / member.parent.name
+    folder.mkdir(parents=True)
+    shutil.copy(member, folder / "new name.png")
+    assert home.evaluate(home.model, val=tmp_path / "val") == 2
+    assert "new name.png is" in capsys.readouterr().err
+    assert home.evaluate(home.model, "--allow-summary-images", val=tmp_path / "val") == 0
+
+
+def test_a_summary_can_be_left_out(home, tmp_path):
+    before = [(row.run, row.summary) for row in read_model(home.model).summaries]
+    name = next(name for name in SPECIALISED if sum(run == name for run, _ in before) > 1)
+    assert home.specialize(tmp_path / "less", "--leave-out", f"{name}/0") == 0
+    rows = [(row.run, row.summary) for row in read_model(tmp_path / "less").summaries]
+    assert rows == [row for row in before if row != (name, 0)]
+
+
+def test_errors_say_what_to_do(home, tmp_path, capsys):
+    def error(status: int, text: str) -> None:
+        assert status == 2
+        message = capsys.readouterr().err.splitlines()[-1]
+        assert text in message
+        assert message.startswith("visual-summaries: ")
+
+    church = home.runs / "church"
+    error(home.specialize(tmp_path / "m", runs=(church, church)), "both of class 2")
+    error(home.specialize(tmp_path / "m", "--leave-out", "church/77"), "church/77 is no kept summary")
+    error(home.specialize(tmp_path / "m", "--set.features.layer", "nowhere"), "no module 'nowhere'")
+    error(home.specialize(tmp_path / "m", "--set.tuning.harm-limit", "-1"), "give at least 0 points")
+    error(home.evaluate(tmp_path), "holds no model.json")
+    arguments = ["specialize", str(home.runs), "--train", str(home.train), "--out", str(tmp_path / "m")]
+    error(main([*arguments]), "6 classes of the network have no run: give photographs of them with --others")
+    (tmp_path / "odd").mkdir()
+    Image.new("RGB", (64, 64)).save(tmp_path / "odd" / "who knows.png")
+    error(main([*arguments, "--others", str(tmp_path / "odd")]), "names no class")
+
+
+def test_a_model_of_another_network_is_refused(home, tmp_path):
+    with pytest.raises(UserError, match="is not the network that"):
+        specialize.load(home.model, load_classifier("demo:1", weights="none"))
+    shutil.copytree(home.model, tmp_path / "model")
+    info = read_json(tmp_path / "model" / "model.json")
+    write_json(tmp_path / "model" / "model.json", info | {"format": 99})
+    with pytest.raises(UserError, match="of format 99"):
+        specialize.load(tmp_path / "model")

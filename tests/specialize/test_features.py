@@ -1,0 +1,116 @@
+"""Features by hooks: convolutional networks, transformers, networks with fully connected layers, named modules."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from masks.classifier import Classifier, Normalisation
+from masks.errors import UserError
+from masks.images import Frame
+from masks.models import load_classifier
+from specialize.features import FeatureOptions, find_places, find_tap, look, tapped
+from specialize.places import PlaceOptions
+
+
+def wrapped(network: nn.Module, side: int = 32) -> Classifier:
+    plain = Normalisation((0.5, 0.5, 0.5), (0.2, 0.2, 0.2))
+    return Classifier(network, frame=Frame((side, side), side, "bilinear"), normalisation=plain, spec="net")
+
+
+def old_style() -> nn.Sequential:
+    """Fully connected layers behind the convolutions, as AlexNet has them, with operations in place."""
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 6, 3, 2), nn.ReLU(inplace=True), nn.AdaptiveAvgPool2d(3), nn.Flatten(),
+        nn.Linear(54, 20), nn.ReLU(inplace=True), nn.Dropout(), nn.Linear(20, 12), nn.ReLU(inplace=True),
+        nn.Linear(12, 5),
+    )  # fmt: skip
+
+
+def frames(side: int = 32, count: int = 3) -> list[np.ndarray]:
+    return list(np.random.default_rng(0).integers(0, 256, (count, side, side, 3), dtype=np.uint8))
+
+
+def unit(values: torch.Tensor) -> np.ndarray:
+    return nn.functional.normalize(values).numpy()
+
+
+def test_the_first_fully_connected_layer_is_taken_before_its_activation():
+    network = old_style()
+    with wrapped(network) as classifier:
+        tap = find_tap(classifier, FeatureOptions(layer="first"))
+        seen = look(classifier, tap, frames())
+        with torch.inference_mode():
+            images = (classifier.to_tensor(frames()) - 0.5) / 0.2
+            expected = network[:5](images)
+            assert (expected < 0).any()
+            np.testing.assert_allclose(seen.vectors, unit(expected), atol=1e-5)
+            np.testing.assert_allclose(seen.logits, network(images).numpy(), atol=1e-5)
+
+
+def test_what_enters_the_last_linear_layer_is_the_default():
+    network = old_style()
+    with wrapped(network) as classifier:
+        seen = look(classifier, find_tap(classifier), frames())
+        with torch.inference_mode():
+            np.testing.assert_allclose(
+                seen.vectors, unit(network[:9]((classifier.to_tensor(frames()) - 0.5) / 0.2)), atol=1e-5
+            )
+
+
+@pytest.mark.parametrize(
+    ("spec", "side", "width"),
+    [("timm:vit_tiny_patch16_224", 224, 192), ("torchvision:squeezenet1_1", 0, 0), ("timm:resnet10t", 176, 512)],
+)
+def test_networks_of_other_makes(spec, side, width):
+    with load_classifier(spec, weights="none") as classifier:
+        if not width:
+            with pytest.raises(UserError, match="no linear layer at its end: name a module"):
+                find_tap(classifier)
+            return
+        size = classifier.frame.size[0]
+        seen = look(classifier, find_tap(classifier), frames(size, 2))
+        assert seen.vectors.shape == (2, width)
+        np.testing.assert_allclose(np.linalg.norm(seen.vectors, axis=1), 1, atol=1e-5)
+        with pytest.raises(UserError, match="no fully connected layer before its last one"):
+            find_tap(classifier, FeatureOptions(layer="first"))
+
+
+def test_a_named_module_is_averaged_over_its_places():
+    with load_classifier("demo", weights="none") as classifier:
+        tap = find_tap(classifier, FeatureOptions(layer="features.5"))
+        assert tap.side == "map"
+        seen = look(classifier, tap, frames(128))
+        with torch.inference_mode():
+            images = (classifier.to_tensor(frames(128)) - 0.45) / 0.25
+            expected = classifier.network.features[:6](images).mean((2, 3))
+        np.testing.assert_allclose(seen.vectors, unit(expected), atol=1e-5)
+        with pytest.raises(UserError, match="no module 'layer9'"):
+            find_tap(classifier, FeatureOptions(layer="layer9"))
+
+
+def test_feature_maps_follow_the_vector_and_describe_places():
+    options = FeatureOptions(place="parts", places=PlaceOptions(strides=(8, 16), sizes=(0.5,), step=0.25))
+    with load_classifier("demo", weights="none") as classifier:
+        tap = find_tap(classifier, options)
+        places = find_places(classifier, tap, options)
+        assert places is not None
+        assert [shape[1:] for shape in places.shapes] == [(16, 16), (8, 8)]
+        seen = look(classifier, tap, frames(128))
+        assert seen.vectors.shape[1] == places.start + sum(int(np.prod(shape)) for shape in places.shapes)
+        everywhere = places.everywhere(torch.from_numpy(seen.vectors))
+        assert everywhere.shape[:2] == (3, 9)
+        box = torch.tensor(places.windows[4]).repeat(3, 1)
+        torch.testing.assert_close(places.at(torch.from_numpy(seen.vectors), box), everywhere[:, 4])
+        torch.testing.assert_close(everywhere.norm(dim=2), torch.ones(3, 9))
+
+
+def test_vectors_have_gradients():
+    with load_classifier("demo", weights="none") as classifier:
+        images = classifier.to_tensor(frames(128)).requires_grad_()
+        with tapped(classifier.network, find_tap(classifier)) as vectors:
+            classifier.logits(images)
+            vectors()[:, 0].sum().backward()
+        assert images.grad is not None
+        assert images.grad.abs().sum() > 0

@@ -1,0 +1,57 @@
+"""The leakage guard: the same file, a copy compressed anew or resized, and different pictures of one kind."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from masks import world
+from masks.errors import UserError
+from specialize.leakage import NEAR, Prints, check_apart, dhash, duplicates
+
+
+def picture(seed: int, kind: str = "church") -> Image.Image:
+    return Image.fromarray(world.draw(kind, seed).image)
+
+
+def recoded(image: Image.Image, side: int = 128, quality: int = 60) -> Image.Image:
+    buffer = io.BytesIO()
+    image.resize((side, side), Image.Resampling.BICUBIC).save(buffer, format="JPEG", quality=quality)
+    return Image.open(buffer)
+
+
+def prints(images: dict[str, Image.Image], sha: str = "") -> Prints:
+    return Prints(list(images), [f"{sha}{name}" for name in images], np.array([dhash(one) for one in images.values()]))
+
+
+def test_copies_are_near_and_other_pictures_are_far():
+    pictures = [picture(seed) for seed in range(30)]
+    marks = np.array([dhash(one) for one in pictures])
+    for mark, one in zip(marks, pictures, strict=True):
+        for copy in (recoded(one), recoded(one, 90), recoded(one, 300, 85)):
+            assert (dhash(copy) != mark).sum() <= NEAR
+    away = (marks[:, None] != marks[None]).sum(2)
+    assert away[~np.eye(30, dtype=bool)].min() > NEAR
+
+
+def test_the_same_file_and_a_copy_are_found():
+    ours = {f"t{seed}": picture(seed) for seed in range(5)}
+    theirs = {"t3": picture(99), "copy": recoded(ours["t1"], 100), "new": picture(77)}
+    assert duplicates(prints(ours), prints(theirs)) == [(3, 0), (1, 1)]
+    assert duplicates(prints({}), prints(theirs)) == []
+
+
+def test_the_error_names_both_files_and_what_to_do():
+    ours, theirs = prints({"train/a.jpg": picture(1)}), prints({"val/b.jpg": recoded(picture(1))}, sha="other ")
+    with pytest.raises(
+        UserError, match=r"^1 image of the evaluation is used in training: val/b.jpg is train/a.jpg: move it$"
+    ):
+        check_apart(ours, theirs, "used in training", "move it")
+    check_apart(ours, prints({"val/c.jpg": picture(2)}), "used in training", "move it")
+
+
+def test_many_pairs_are_counted():
+    ours = {f"t{seed}": picture(seed) for seed in range(8)}
+    with pytest.raises(UserError, match=r"8 images of the evaluation are used in training.*; and 3 more"):
+        check_apart(prints(ours), prints(ours), "used in training", "move them")

@@ -1,0 +1,70 @@
+"""SVMs that look for a part: a planted part is found wherever it is, and hard negatives are what fails."""
+
+import numpy as np
+import pytest
+import torch
+
+from clustering.deep import pool
+from masks.errors import UserError
+from specialize.parts import look_everywhere, part_machines
+from specialize.places import PlaceOptions, Places, boxes_in_shares, windows_of
+from specialize.svm import Group, SvmOptions
+
+PLACES = Places(2, ((3, 8, 8),), 2, windows_of(PlaceOptions(sizes=(0.25,), step=0.125)))
+
+
+def image(rng: np.random.Generator, part: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """A map of noise with a pattern of a class's own somewhere, as a vector, and the pattern's box."""
+    values = rng.uniform(0, 1, (3, 8, 8))
+    x, y = rng.integers(0, 7, 2)
+    if part is not None:
+        pattern = np.zeros((3, 2, 2))
+        pattern[part, :, 0], pattern[2, :, 1] = 3, 3
+        values[:, y : y + 2, x : x + 2] = pattern
+    return np.concatenate([np.zeros(2), values.ravel()]).astype(np.float32), np.array([x, y, x + 2, y + 2]) / 8
+
+
+def images(seed: int, kinds: list[int | None]) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    vectors, boxes = zip(*[image(rng, kind) for kind in kinds], strict=True)
+    return np.array(vectors), np.array(boxes, np.float32)
+
+
+def test_a_part_is_described_as_proposal_flow_does():
+    vectors, boxes = images(0, [0, 1])
+    found = PLACES.at(torch.from_numpy(vectors), torch.from_numpy(boxes)).numpy()
+    for vector, box, one in zip(vectors, boxes, found, strict=True):
+        expected = pool([torch.from_numpy(vector[2:].reshape(3, 8, 8))], box[None] * 128, (128, 128), 2)[0]
+        np.testing.assert_allclose(one, expected, atol=1e-6)
+
+
+def test_the_windows_cover_the_frame():
+    windows = np.array(windows_of(PlaceOptions(sizes=(0.5, 1.0), step=0.25)))
+    assert len(windows) == 9 + 1
+    assert windows[:, :2].min() == 0
+    assert windows[:, 2:].max() == 1
+    with pytest.raises(UserError, match="sizes lie in"):
+        windows_of(PlaceOptions(sizes=(1.5,)))
+
+
+def test_a_planted_part_is_found_in_new_images():
+    kinds = [0] * 20 + [1] * 20 + [None] * 20
+    vectors, boxes = images(1, kinds)
+    owner = np.array([-1 if kind is None else kind for kind in kinds])
+    field = look_everywhere(PLACES, vectors, owner)
+    described = PLACES.at(torch.from_numpy(vectors), torch.from_numpy(boxes)).numpy()
+    groups = [
+        Group(kind, np.arange(20 * kind, 20 * kind + 20), np.arange(20 * kind, 20 * kind + 20)) for kind in (0, 1)
+    ]
+    svms = part_machines(field, described, groups, SvmOptions(), seed=0)(1.0)
+    fresh, _ = images(2, kinds)
+    decisions = svms.decisions(fresh)
+    for kind in (0, 1):
+        own = owner == kind
+        assert decisions[own, kind].min() > decisions[~own, kind].max()
+    again = part_machines(field, described, groups, SvmOptions(), seed=0)(1.0)
+    np.testing.assert_array_equal(svms.weights, again.weights)
+
+
+def test_boxes_become_shares():
+    np.testing.assert_allclose(boxes_in_shares([(0, 10, 50, 20)], (20, 100)), [[0, 0.5, 0.5, 1]])
