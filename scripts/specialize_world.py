@@ -5,7 +5,8 @@
 Writes the world of that seed to OUT/world, runs the chain on every class with ``demo:1`` and with ``demo``, specialises
 both with further pictures to train on, and prints two tables: what ``demo:1`` gains on fresh pictures, beside the
 controls of ``evaluate boost``; and how ``demo`` does on pictures of the marked class with and without the watermark, by
-several weights of its blend, and by the same blends without the SVMs of the watermark's summaries.
+several weights of its blend, and by the same blends without SVMs of the watermark's summaries (the same C; what SVMs
+say is calibrated without them).
 """
 
 from __future__ import annotations
@@ -51,12 +52,13 @@ def of_mark(run: Run, truth: Path) -> set[int]:
     return {one.summary for one in kept if known.majority([m.part for m in one.members]).part == world.MARK}
 
 
-def specialise(out: Path, model: str, seed: int) -> Path:
+def specialise(out: Path, model: str, seed: int, suffix: str = "", *further: object) -> Path:
     """Runs the chain on every class and specialises the network; gives the model folder."""
-    runs, folder = (out / f"{what}-{model.replace(':', '-')}" for what in ("runs", "model"))
+    name = model.replace(":", "-")
+    runs, folder = out / f"runs-{name}", out / f"model-{name}{suffix}"
     call("run", out / "world" / "images", "--out", runs, "--model", model)
     options = ("--train", out / "train" / "images", "--out", folder, "--set.features.place", "parts")
-    call("specialize", runs, *options, "--seed", seed)
+    call("specialize", runs, *options, "--seed", seed, *further)
     return folder
 
 
@@ -67,22 +69,24 @@ def gain(out: Path, folder: Path) -> None:
     print(f"accuracy {row['top1_before']:.3f}, specialised {row['top1_after']:.3f}", flush=True)
 
 
-def mark(out: Path, folder: Path, run: Run) -> None:
+def mark(out: Path, folder: Path, run: Run, seed: int) -> None:
     """Prints accuracy on the marked class under some weights of the blend, with and without the watermark's SVMs."""
     (kind,) = (one for one in world.CLASSES if one.marked)
-    numbers = of_mark(run, out / "world")
-    model = read_model(folder)
-    stay = [k for k, row in enumerate(model.summaries) if row.run != run.path.name or row.summary not in numbers]
-    base = base_classifier(model, folder, "cpu")
-    print(f"{kind.name}, summaries of the mark: {sorted(numbers)}, weight chosen: {model.method.blend.weight:g}")
+    numbers = sorted(of_mark(run, out / "world"))
+    tuned = read_json(folder / "model.json")["tuned"]
+    left_out = ("--leave-out", *(f"{run.path.name}/{number}" for number in numbers))
+    less = specialise(out, "demo", seed, "-less-mark", "--set.tuning.costs", tuned["cost"], *left_out)
+    print(f"{kind.name}, summaries of the mark: {numbers}, weight chosen: {tuned['weight']:g}")
     label = world.CLASSES.index(kind)
     print(f"{'weight':<8}{'with the mark':>15}{'less its SVMs':>15}{'unmarked':>15}{'less its SVMs':>15}")
     columns = []
     for marked in (True, False):
-        held = see(base, model.tap, [world.draw(kind.name, k, mark=marked).image for k in MARKED], label)
-        for method in (model.method, model.method.take(stay)):
-            decisions = decide_all([method], held.vectors)[0]
-            columns.append(right_along(method.blend, decisions, held, np.array(WEIGHTS)).mean(axis=1))
+        images = [world.draw(kind.name, k, mark=marked).image for k in MARKED]
+        for path in (folder, less):
+            model = read_model(path)
+            held = see(base_classifier(model, path, "cpu"), model.tap, images, label)
+            decisions = decide_all([model.method], held.vectors)[0]
+            columns.append(right_along(model.method.blend, decisions, held, np.array(WEIGHTS)).mean(axis=1))
     for weight, *shares in zip(WEIGHTS, *columns, strict=True):
         print(f"{weight:<8}" + "".join(f"{share:>15.3f}" for share in shares), flush=True)
 
@@ -105,7 +109,7 @@ def main() -> None:
     print("== demo, pictures of the marked class", flush=True)
     folder = specialise(out, "demo", seed)
     name = next(world.folder_name(kind.name) for kind in world.CLASSES if kind.marked)
-    mark(out, folder, Run(out / "runs-demo" / name))
+    mark(out, folder, Run(out / "runs-demo" / name), seed)
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def figure(evaluation: Evaluation) -> Picture:
         right.plot(rows[names[0]].insertion_auc, place, "D", color=_INK, markersize=6, zorder=4)
         right.text(1.02, place, _shape(rows[names[0]]), transform=right.get_yaxis_transform(), va="center", size=10.5)
     _dress(left, "What is left of the class, mean p / p0: less is better")
-    _dress(right, "Deletion (dots, less is better) and insertion (diamonds, more is)")
+    _dress(right, "Deletion (dots: less is better), insertion (diamonds: more)")
     left.set_xscale("log")
     left.set_ylim(len(methods) - 0.5, -0.5)
     left.set_yticks(range(len(methods)), [NAMES[method] for method in methods], size=12)
