@@ -4,7 +4,7 @@ A cluster keeps one part an image, the one most similar to its exemplar. It is j
 of proposal flow between its members, then, as in the paper, by SSIM: its members are aligned to the exemplar, box to
 box, and compared in grey, all pairs. With s_C the median over a cluster's pairs,
 
-* by similarity, a cluster is kept when s_C is at least the median of s_C over clusters, and a member leaves when
+* by similarity, a cluster is kept when s_C reaches a quantile of s_C over clusters, and a member leaves when
   60 % or more of its similarities are under that;
 * by SSIM, a cluster is kept when s_C >= 0.5 s, with s the median of s_C over clusters, and a member leaves when 80 % or
   more of its SSIMs are under s.
@@ -39,7 +39,7 @@ class PruneOptions:
     Attributes:
         min_members: Fewest members of a summary, >= 2 (here: 5, see docs/decisions.md).
         similarity_quantile: Quantile over clusters of their median similarity which a cluster has to reach, in [0, 1];
-            0 keeps all (here: 0.5, the median, see docs/decisions.md).
+            0 keeps all (here: 0.4, see docs/decisions.md).
         similarity_share: Share of a member's similarities under that quantile from which it leaves, in (0, 1] (here:
             0.6, as the reference's for SSIM).
         cluster_share: Share of the class's median SSIM that a cluster's median has to reach, >= 0 (reference: 0.9;
@@ -50,7 +50,7 @@ class PruneOptions:
     """
 
     min_members: int = 5
-    similarity_quantile: float = 0.5
+    similarity_quantile: float = 0.4
     similarity_share: float = 0.6
     cluster_share: float = 0.5
     member_share: float = 0.8
