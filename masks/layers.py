@@ -184,29 +184,28 @@ def entering(network: nn.Module, name: str) -> Iterator[list[Tensor]]:
     Raises:
         ValueError: No module has such a name.
     """
-    module = dict(network.named_modules()).get(name)
-    if module is None:
-        raise ValueError(f"name: the network has no module {name!r}")
+    module = _module(network, name)
     found: list[Tensor] = []
-    hook = module.register_forward_pre_hook(lambda _, inputs: found.append(inputs[0]))
-    try:
+    with ExitStack() as stack:
+        stack.callback(module.register_forward_pre_hook(lambda _, inputs: found.append(inputs[0])).remove)
         yield found
-    finally:
-        hook.remove()
 
 
 @contextmanager
 def leaving(network: nn.Module, name: str) -> Iterator[list[Tensor]]:
     """Collects what a module puts out, as `entering` does what enters it; copies, safe from operations in place."""
-    module = dict(network.named_modules()).get(name)
-    if module is None:
-        raise ValueError(f"name: the network has no module {name!r}")
+    module = _module(network, name)
     found: list[Tensor] = []
-    hook = module.register_forward_hook(lambda _, __, output: found.append(output.clone()))
-    try:
+    with ExitStack() as stack:
+        stack.callback(module.register_forward_hook(lambda _, __, output: found.append(output.clone())).remove)
         yield found
-    finally:
-        hook.remove()
+
+
+def _module(network: nn.Module, name: str) -> nn.Module:
+    modules: dict[str, nn.Module] = dict(network.named_modules())
+    if name not in modules:
+        raise ValueError(f"name: the network has no module {name!r}")
+    return modules[name]
 
 
 def linear_layers(classifier: Classifier) -> list[str]:

@@ -73,19 +73,6 @@ class Method:
     blend: Blend
     cost: float | None = None
 
-    def take(self, chosen: Sequence[int]) -> Method:
-        """The same blend with some of the SVMs, given by their places; each class keeps one at least."""
-        assert self.svms is not None
-        rows, blend = list(chosen), self.blend
-        svms = replace(
-            self.svms,
-            owner=self.svms.owner[rows],
-            weights=self.svms.weights[rows],
-            intercepts=self.svms.intercepts[rows],
-        )
-        blend = replace(blend, owner=blend.owner[rows], slope=blend.slope[rows], offset=blend.offset[rows])
-        return replace(self, svms=svms, blend=blend)
-
 
 def decide_all(methods: Sequence[Method], vectors: NDArray[np.float32]) -> list[NDArray[np.float32]]:
     """Decisions (N, S) of the SVMs of each method, S = 0 without any, for images with vectors (N, M).
