@@ -7,7 +7,7 @@ under a perturbation that none was optimised for, peak memory, and the ratios; t
 and 64 images.
 
     python scripts/bench_masks.py PHOTOGRAPHS --model lite0
-    python scripts/bench_masks.py PHOTOGRAPHS --model torchvision:resnet50 --device cuda --batch 128 --images 128
+    python scripts/bench_masks.py PHOTOGRAPHS --model torchvision:resnet50 --device cuda --images 128 --peak 990
 
 PHOTOGRAPHS is a folder of class folders that are named as the network names its classes (WordNet ids). An equal number
 of photographs is taken of each, the first that the network gets right. On a GPU the share of its peak is printed where
@@ -28,6 +28,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from masks.batches import batch_size
 from masks.binarize import binarize
 from masks.classifier import Classifier, find_class
 from masks.evaluate import drop, probabilities
@@ -48,16 +49,17 @@ def main() -> None:
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--images", type=int, default=48)
-    parser.add_argument("--batch", type=int, help="images at once, of the default preset")
+    parser.add_argument("--batch", type=int, default=0, help="images at once, of the default preset; 0: what fits")
     parser.add_argument("--peak", type=float, help="of the device, TFLOP/s")
     arguments = parser.parse_args()
     device = choose_device(arguments.device)
-    schedule = preset(DEFAULT_PRESET)
-    schedule = replace(schedule, batch=arguments.batch or schedule.batch)
     with load_classifier(arguments.model, weights=arguments.weights, device=device) as classifier:
+        schedule = replace(preset(DEFAULT_PRESET), batch=arguments.batch)
+        schedule = replace(schedule, batch=batch_size(classifier, schedule))
         images, targets = photographs(classifier, arguments.photographs, max(arguments.images, 64))
         count = min(arguments.images, len(images))
-        print(f"{arguments.model} on {device}, {torch.get_num_threads()} threads, {count} photographs")
+        print(f"{arguments.model} on {device}, {torch.get_num_threads()} threads")
+        print(f"{count} photographs, {schedule.batch} at once")
         print(f"{'':<22}{'images/s':>9}{'passes':>8}{'area':>7}{'blur:10':>9}{'grey':>8}{'memory':>10}")
         optimize(classifier, images[:1], targets[:1], shortened(schedule))  # warm up
         default = measure(classifier, images[:count], targets[:count], schedule, DEFAULT_PRESET, arguments.peak)

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from masks.batches import batch_size
 from masks.binarize import binarize
 from masks.classifier import Classifier
 from masks.errors import UserError
@@ -137,7 +138,7 @@ def run_masks(
     """
     run = Run(path)
     rows = [row for row in run.images if row.status == "ok"]
-    size = settings.masks.batch
+    size = batch_size(classifier, settings.masks)
     batches = [rows[start : start + size] for start in range(0, len(rows), size)]
     table: list[MaskRow] = []
     records = _records(path / "work" / "masks")

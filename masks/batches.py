@@ -1,0 +1,64 @@
+"""How many images are optimised at once."""
+
+from __future__ import annotations
+
+import torch
+
+from masks.classifier import Classifier
+from masks.optimize import half_precision
+from masks.schedule import Schedule
+
+CPU_BATCH = 8
+"""Images at once on a CPU: more are no faster there."""
+LARGEST_BATCH = 256
+"""Images at once, at most: what a killed run may lose."""
+_PROBES = (2, 6)  # images of the passes that are measured
+_SHARE = 0.7  # of the free memory that may be used: other processes come and go
+
+
+def batch_size(classifier: Classifier, schedule: Schedule) -> int:
+    """Images at once: what the schedule says, else :data:`CPU_BATCH` on a CPU, on a GPU as many as fit.
+
+    What fits is measured by two passes forward and backward, and rounded down to a power of two, so that a little more
+    or less free memory gives the same batches.
+
+    Args:
+        classifier: The network, entered.
+        schedule: Its batch and perturbations.
+    """
+    if schedule.batch:
+        return schedule.batch
+    if classifier.device.type != "cuda":
+        return CPU_BATCH
+    few, many = (pass_memory(classifier, count) for count in _PROBES)
+    # per image: the pass itself, and the image in each perturbation
+    levels = 4 * 3 * classifier.frame.size[0] * classifier.frame.size[1] * (1 + len(schedule.crisp.perturbations))
+    free, _ = torch.cuda.mem_get_info(classifier.device)
+    return fitting(few, many, levels, free)
+
+
+def fitting(few: int, many: int, levels: int, free: int) -> int:
+    """The largest power of two of images that fits, 1 to :data:`LARGEST_BATCH`.
+
+    Args:
+        few: Bytes at the peak of a pass with the first number of images measured.
+        many: Bytes with the second.
+        levels: Bytes an image that stay between the passes.
+        free: Bytes of free memory.
+    """
+    image = max((many - few) / (_PROBES[1] - _PROBES[0]), 1.0) + levels
+    number = max(1, min(LARGEST_BATCH, int(_SHARE * free / image)))
+    return 1 << (number.bit_length() - 1)
+
+
+def pass_memory(classifier: Classifier, count: int) -> int:
+    """Bytes that a pass forward and backward to ``count`` images takes on the GPU, at its peak."""
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats(classifier.device)
+    before = torch.cuda.memory_allocated(classifier.device)
+    images = torch.rand(count, 3, *classifier.frame.size, device=classifier.device).requires_grad_()
+    targets = torch.zeros(count, dtype=torch.int64, device=classifier.device)
+    with half_precision(classifier.device):
+        log_p = classifier.log_probabilities(images, targets)
+    torch.autograd.grad(log_p.sum(), images)
+    return torch.cuda.max_memory_allocated(classifier.device) - before

@@ -1,0 +1,46 @@
+"""How many images are optimised at once."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from masks.batches import CPU_BATCH, LARGEST_BATCH, batch_size, fitting
+from masks.classifier import Classifier, Normalisation
+from masks.images import Frame
+from masks.optimize import half_precision
+from masks.schedule import preset
+
+MEGABYTE = 2**20
+
+
+def classifier() -> Classifier:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 2))
+    return Classifier(network, frame=Frame((8, 8), 8, "bilinear"), normalisation=Normalisation((0.5,) * 3, (0.5,) * 3))
+
+
+def test_what_the_schedule_says_counts_and_a_cpu_has_its_own_number() -> None:
+    schedule = preset("compact")
+    assert batch_size(classifier(), schedule) == CPU_BATCH
+    assert batch_size(classifier(), replace(schedule, batch=3)) == 3
+
+
+@pytest.mark.parametrize(
+    ("free", "expected"),
+    [
+        (0, 1),
+        (10 * MEGABYTE, 1),
+        (100 * MEGABYTE, 4),  # 70 % of it holds 6 images of 11 MB
+        (1000 * MEGABYTE, 32),
+        (10**6 * MEGABYTE, LARGEST_BATCH),
+    ],
+)
+def test_what_fits_is_a_power_of_two_of_images_in_most_of_the_free_memory(free: int, expected: int) -> None:
+    # ten megabytes an image over what a pass takes anyway, and one that stays
+    assert fitting(220 * MEGABYTE, 260 * MEGABYTE, MEGABYTE, free) == expected
+
+
+def test_passes_on_a_cpu_are_in_full_precision() -> None:
+    with half_precision(torch.device("cpu")):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
