@@ -29,12 +29,14 @@ class AppearanceOptions:
             networks have up to 128, others from 190).
         power: Power of the scores of deep descriptors before any geometry, >= 1 (PF-WILLOW, moved to within 0.10: 3 and
             4 are alike, 1 is worse); that of HOG is `matching.power`.
+        numbers: Numbers that deep descriptors are reduced to before they are compared, >= 1 (`clustering.reduction`).
         deep: Which feature maps.
     """
 
     descriptor: Literal["auto", "hog", "deep"] = "auto"
     min_channels: int = 160
     power: int = 4
+    numbers: int = 512
     deep: DeepOptions = field(default_factory=DeepOptions)
 
 

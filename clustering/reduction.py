@@ -1,0 +1,54 @@
+"""Shorter descriptors: what tells the boxes of some images apart, in fewer numbers.
+
+Matching compares descriptors by inner products alone, and their product is most of what a pair of images costs. The
+best approximation of all inner products in k numbers is the projection on the first k right singular vectors of the
+descriptors, here of a sample of them. Measured on 24 churches, lite0 (3888 numbers), against all numbers: share of the
+sum of squares, rank correlation of boxes' best scores, and share of boxes with the same best match:
+
+    =======  =====  =====  =====
+    numbers  share  ranks  same
+    =======  =====  =====  =====
+    256      0.80   0.987  0.71
+    **512**  0.91   0.995  0.86
+    1024     0.97   0.998  0.94
+    =======  =====  =====  =====
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.extmath import randomized_svd
+from threadpoolctl import threadpool_limits
+
+IMAGES = 32
+"""Images that a basis is made of, at most."""
+EACH = 125
+"""Descriptors of each, at most."""
+
+
+def spread(count: int) -> list[int]:
+    """Which of so many images a basis is made of: at most `IMAGES`, evenly spread."""
+    return sorted({round(place) for place in np.linspace(0, count - 1, min(count, IMAGES))})
+
+
+def sample(descriptors: NDArray[np.float32], *, seed: int) -> NDArray[np.float32]:
+    """Some of the descriptors (M, D) of an image, at most `EACH`."""
+    chosen = np.random.default_rng(seed).permutation(len(descriptors))[:EACH]
+    return descriptors[np.sort(chosen)]
+
+
+def basis(descriptors: NDArray[np.float32], numbers: int, *, seed: int) -> NDArray[np.float32]:
+    """The directions that descriptors are projected on.
+
+    Args:
+        descriptors: (n, D), a sample.
+        numbers: k, how many are wanted; there are no more than n and D.
+        seed: Of the randomised decomposition (Halko et al., 2011).
+
+    Returns:
+        float32 (D, k), orthonormal columns; z_a . z_b is about (z_a B) . (z_b B).
+    """
+    with threadpool_limits(limits=1):  # sums must not depend on how many threads there are
+        _, _, directions = randomized_svd(descriptors, min(numbers, *descriptors.shape), n_iter=3, random_state=seed)
+    return np.ascontiguousarray(directions.T.astype(np.float32))

@@ -1,0 +1,48 @@
+"""Shorter descriptors keep inner products."""
+
+import numpy as np
+import pytest
+
+from clustering.reduction import EACH, IMAGES, basis, sample, spread
+
+
+def descriptors(count=300, numbers=60, rank=12, seed=0):
+    rng = np.random.default_rng(seed)
+    return (rng.normal(size=(count, rank)) @ rng.normal(size=(rank, numbers))).astype(np.float32)
+
+
+def test_as_many_numbers_as_there_are_directions_keep_every_inner_product():
+    z = descriptors()
+    directions = basis(z, 12, seed=0)
+    assert directions.shape == (60, 12)
+    np.testing.assert_allclose(directions.T @ directions, np.eye(12), atol=1e-4)
+    np.testing.assert_allclose((z @ directions) @ (z @ directions).T, z @ z.T, rtol=1e-3, atol=0.05)
+
+
+def test_fewer_numbers_are_nearly_as_good_as_the_exact_decomposition():
+    rng = np.random.default_rng(1)
+    z = (rng.normal(size=(400, 80)) * np.geomspace(1, 0.01, 80)).astype(np.float32)
+    directions = basis(z, 20, seed=0)
+    _, _, exact = np.linalg.svd(z, full_matrices=False)
+    lost, least = (float(((z - z @ d @ d.T) ** 2).sum()) for d in (directions, exact[:20].T))
+    assert least <= lost < 1.02 * least
+
+
+def test_the_same_basis_again():
+    z = descriptors(seed=2)
+    assert basis(z, 10, seed=3).tobytes() == basis(z, 10, seed=3).tobytes()
+
+
+@pytest.mark.parametrize(("count", "expected"), [(0, 0), (1, 1), (5, 5), (32, 32), (1000, IMAGES)])
+def test_the_images_of_a_basis_are_spread_over_all(count, expected):
+    chosen = spread(count)
+    assert len(chosen) == expected
+    assert not chosen or (chosen[0] == 0 and chosen[-1] == count - 1)
+
+
+def test_a_sample_is_of_the_descriptors_themselves():
+    z = descriptors(count=500)
+    drawn = sample(z, seed=1)
+    assert len(drawn) == EACH
+    assert {row.tobytes() for row in drawn} <= {row.tobytes() for row in z}
+    assert len(sample(z[:3], seed=1)) == 3
