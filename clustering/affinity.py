@@ -58,6 +58,7 @@ class Clusters:
         similarity: float32 (P, P), the similarities on the scale of ranks, in [0, 1]; sparse where they came sparse.
         preference: The preference on that scale.
         converged: Whether the messages settled; if not, the clusters are those of the last iteration.
+        known: float32 (n,), the non-zero similarities as they came, rising.
     """
 
     labels: NDArray[np.int64]
@@ -65,6 +66,7 @@ class Clusters:
     similarity: NDArray[np.float32] | csr_array
     preference: float
     converged: bool
+    known: NDArray[np.float32]
 
     def similarity_to(self, exemplar: int, parts: NDArray[np.int64]) -> NDArray[np.float32]:
         """The similarity of some parts to an exemplar, float32 (len(parts),)."""
@@ -73,6 +75,10 @@ class Clusters:
             rows[:, exemplar] if isinstance(rows, np.ndarray) else rows[:, [exemplar]].toarray()[:, 0]
         )
         return column
+
+    def scale(self, value: float) -> float:
+        """Where a similarity as it came would stand on the scale of ranks, in [0, 1]."""
+        return float(np.searchsorted(self.known, value, side="right")) / max(len(self.known), 1) if value > 0 else 0.0
 
 
 def ranked(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -106,9 +112,11 @@ def propagate(
         raise ValueError(f"matrix: expected (P, P), got {matrix.shape}")
     parts = matrix.shape[0]
     similarity = _scaled(matrix)
+    values = matrix if isinstance(matrix, np.ndarray) else matrix.data
+    known = np.sort(values[values > 0])
     if parts < 2:
         labels = np.zeros(parts, dtype=np.int64)
-        return Clusters(labels, np.arange(parts, dtype=np.int64), similarity, options.preference, True)
+        return Clusters(labels, np.arange(parts, dtype=np.int64), similarity, options.preference, True, known)
     if isinstance(similarity, np.ndarray) and parts <= DENSE_PARTS:
         labels, exemplars, iterations = _on_all(similarity, options, seed)
     else:
@@ -122,13 +130,13 @@ def propagate(
         )
         labels, exemplars, iterations = found.labels, found.exemplars, found.iterations
     if len(exemplars) == 0:  # nothing settled at all
-        return Clusters(np.full(parts, -1, dtype=np.int64), exemplars, similarity, options.preference, False)
+        return Clusters(np.full(parts, -1, dtype=np.int64), exemplars, similarity, options.preference, False, known)
     sizes = np.bincount(labels[labels >= 0], minlength=len(exemplars))
     order = np.lexsort((exemplars, -sizes))
     number = np.full(len(order) + 1, -1, dtype=np.int64)  # the last one stands for no cluster
     number[order] = np.arange(len(order))
     converged = iterations < options.iterations
-    return Clusters(number[labels], exemplars[order], similarity, options.preference, converged)
+    return Clusters(number[labels], exemplars[order], similarity, options.preference, converged, known)
 
 
 def _scaled(matrix: NDArray[np.float32] | csr_array) -> NDArray[np.float32] | csr_array:

@@ -41,6 +41,8 @@ class ProposalOptions:
             evidence that a class hangs on, cut as small as they go, and their outlines do not follow parts'.
         max_parts: Most parts an image keeps after redundancy, best quality first; >= 1. Our choice: on the embedded
             world purity and recall are best between 8 and 12.
+        max_candidates: Most boxes of an image among which a summary looks for its part once clusters are there, best
+            quality first; >= 0. Our choice (see `clustering.complete`).
         redundancy_overlap: Intersection by smaller area from which two boxes may be redundant, 0..1. 0.5 in
             the reference.
         redundancy_area_ratio: Larger by smaller area below which they are, > 1. 2 in the paper.
@@ -53,6 +55,7 @@ class ProposalOptions:
     overlap: float = 0.75
     margin: float = 10.0
     max_parts: int = 12
+    max_candidates: int = 50
     redundancy_overlap: float = 0.5
     redundancy_area_ratio: float = 2.0
 

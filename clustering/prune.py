@@ -144,8 +144,19 @@ def cohere(similarities: Sequence[NDArray[np.float32]], options: PruneOptions | 
         A judgement a cluster, in the same order.
     """
     options = options or PruneOptions()
-    goal = _quantile(similarities, options.min_members, options.similarity_quantile)
-    return [_cohesion(matrix, goal, options) for matrix in similarities]
+    wanted = goal(similarities, options)
+    return [_cohesion(matrix, wanted, options) for matrix in similarities]
+
+
+def goal(similarities: Sequence[NDArray[np.float32]], options: PruneOptions | None = None) -> float:
+    """The similarity that the clusters of a class have to reach: `similarity_quantile` of their medians.
+
+    Args:
+        similarities: As for `cohere`.
+        options: Hyperparameters.
+    """
+    options = options or PruneOptions()
+    return _quantile(similarities, options.min_members, options.similarity_quantile)
 
 
 def _quantile(matrices: Sequence[NDArray[np.floating]], min_members: int, q: float) -> float:

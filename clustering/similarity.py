@@ -92,32 +92,39 @@ class Similarity:
     @cached_property
     def matrix(self) -> NDArray[np.float32]:
         """float32 (P, P), symmetric, >= 0; 0 between parts of one image, the diagonal included. For few parts."""
-        matrix: NDArray[np.float32] = self.among(np.arange(len(self.image))).toarray()
+        parts = np.arange(len(self.image))
+        matrix: NDArray[np.float32] = self.between(parts, parts).toarray()
         return matrix
 
-    def among(self, parts: NDArray[np.int64]) -> csr_array:
-        """The non-zero similarities of some parts, float32 (len(parts), len(parts)), symmetric.
+    def between(self, some: NDArray[np.int64], others: NDArray[np.int64]) -> csr_array:
+        """The non-zero similarities of some parts to others, float32 (len(some), len(others)).
 
         Args:
-            parts: int64, rising indices of parts.
+            some: int64, rising indices of parts.
+            others: Likewise.
         """
         ends = np.cumsum([0, *self.counts])
-        cuts = np.searchsorted(parts, ends)
-        wanted = [parts[cuts[i] : cuts[i + 1]] - ends[i] for i in range(len(self.counts))]
+        from_some, from_others = (self._by_image(parts, ends) for parts in (some, others))
         rows, columns, values = [], [], []
         for number, tile in enumerate(self.tiles):
             blocks = self.store[number].unpack([(self.counts[one], self.counts[other]) for one, other in tile])
             for (one, other), block in zip(tile, blocks, strict=True):
-                chosen = block[np.ix_(wanted[one], wanted[other])]
-                row, column = np.nonzero(chosen)
-                rows.append((row + cuts[one]).astype(np.int32))
-                columns.append((column + cuts[other]).astype(np.int32))
-                values.append(chosen[row, column])
+                for first, second, found in ((one, other, block), (other, one, block.T)):
+                    (start, wanted), (left, asked) = from_some[first], from_others[second]
+                    chosen = found[np.ix_(wanted, asked)]
+                    row, column = np.nonzero(chosen)
+                    rows.append((row + start).astype(np.int32))
+                    columns.append((column + left).astype(np.int32))
+                    values.append(chosen[row, column])
         if not values:
-            return csr_array((len(parts), len(parts)), dtype=np.float32)
+            return csr_array((len(some), len(others)), dtype=np.float32)
         entries = (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns)))
-        upper = csr_array(entries, shape=(len(parts), len(parts)))
-        return csr_array(upper + upper.T)
+        return csr_array(entries, shape=(len(some), len(others)))
+
+    def _by_image(self, parts: NDArray[np.int64], ends: NDArray[np.int64]) -> list[tuple[int, NDArray[np.int64]]]:
+        """For each image where its parts start among some, and which of its own they are."""
+        cuts = np.searchsorted(parts, ends)
+        return [(int(cuts[i]), parts[cuts[i] : cuts[i + 1]] - ends[i]) for i in range(len(self.counts))]
 
 
 def similarity(

@@ -98,8 +98,12 @@ def run(folder: Path, images: int, proposals: int, jobs: int, results: multiproc
     wall, cpu = time.perf_counter(), time.process_time()
     found = similarity(lambda index: load(folder, index), kept, store=TileFolder(folder / "tiles"), jobs=jobs)
     rank = np.argsort(-found.quality, kind="stable")
-    stay = [rank[found.image[rank] == index][: ProposalOptions().max_parts] for index in range(images)]
-    found.among(np.sort(np.concatenate(stay)))
+    options = ProposalOptions()
+    best, stay = (
+        np.sort(np.concatenate([rank[found.image[rank] == index][:most] for index in range(images)]))
+        for most in (options.max_candidates, options.max_parts)
+    )
+    found.between(best, stay)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     results.put((wall, cpu, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
 

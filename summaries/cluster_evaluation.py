@@ -143,15 +143,15 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class _Parts:
-    """The parts of a run as arrays.
+    """The R rows of ``parts.csv`` as arrays; the first P of them were clustered.
 
     Attributes:
-        image: int64 (P,), index of the image.
-        boxes: float32 (P, 4) xyxy.
+        image: int64 (R,), index of the image.
+        boxes: float32 (R, 4) xyxy.
         matrix: (P, P), similarities of proposal flow, dense or sparse.
         descriptors: float32 (P, D), what proposal flow compares.
         masks: bool (H, W) of each image.
-        vectors: (P, D) of the third encoder, of length 1; None without it.
+        vectors: (R, D) of the third encoder, of length 1; None without it.
     """
 
     image: NDArray[np.int64]
@@ -160,6 +160,11 @@ class _Parts:
     descriptors: NDArray[np.float32]
     masks: list[NDArray[np.bool_]]
     vectors: NDArray[np.float64] | None
+
+    @property
+    def clustered(self) -> NDArray[np.int64]:
+        """int64 (P,), index of the image of the parts that were clustered."""
+        return self.image[: len(self.descriptors)]
 
 
 def evaluate(
@@ -177,7 +182,7 @@ def evaluate(
     Args:
         run: The run, with its ``work/``.
         truth: What is known of its parts.
-        vectors: (P, D) of the third encoder, one a part; see `summaries.crops`.
+        vectors: (R, D) of the third encoder, one a row of ``parts.csv``; see `summaries.crops`.
         describer: Gives the descriptors that proposal flow compared, for k-means.
         seed: Of random clusters, k-means and bootstrap samples.
         options: Of the stability.
@@ -192,12 +197,12 @@ def evaluate(
     own = [np.array([member.part for member in one.members], dtype=np.int64) for one in run.summaries if one.kept]
     sizes = [len(one) for one in own]
     generator = np.random.default_rng(seed)
-    drawn = [random_clusters(sizes, parts.image, generator) for _ in range(DRAWS)]
+    drawn = [random_clusters(sizes, parts.clustered, generator) for _ in range(DRAWS)]
     chosen = {"summaries": own, "random": drawn[0], **_others(parts, cluster, sizes, settings.prune.min_members, seed)}
     measured = {name: _measure(run, parts, truth, clusters) for name, clusters in chosen.items()}
     measured["random"] = _average([_measure(run, parts, truth, clusters) for clusters in drawn])
     inside = {name: np.concatenate([*clusters, np.zeros(0, np.int64)]) for name, clusters in chosen.items()}
-    again = stability(cluster, parts.image, inside, seed=seed, options=options, progress=tick)
+    again = stability(cluster, parts.clustered, inside, seed=seed, options=options, progress=tick)
     rows = [Row(name, len(chosen[name]), mean(map(len, chosen[name])), measured[name], again[name]) for name in METHODS]
     return Evaluation(rows, _judge(run, parts, truth, own))
 
@@ -206,7 +211,7 @@ def _others(
     parts: _Parts, cluster: _Clustering, sizes: Sequence[int], min_members: int, seed: int
 ) -> dict[str, Clustering]:
     """The clusters of k-means and of agglomerative clustering that compare with summaries of some sizes."""
-    everything = np.arange(len(parts.image), dtype=np.int64)
+    everything = np.arange(len(parts.clustered), dtype=np.int64)
     if not len(everything):
         return {"kmeans": [], "agglomerative": []}
     propagated = cluster.propagated(everything, seed)
@@ -217,7 +222,7 @@ def _others(
         "agglomerative": (linked, distance_to_members(propagated.similarity, linked)),
     }
     return {
-        name: tightest(labels, parts.image, distance, sizes, min_members=min_members)
+        name: tightest(labels, parts.clustered, distance, sizes, min_members=min_members)
         for name, (labels, distance) in away.items()
     }
 
@@ -253,7 +258,8 @@ def read_similarities(run: Run) -> Matched:
     if not file.is_file():
         raise UserError(f"{file} is not there: {again}")
     matched = read_matched(file)
-    if not np.array_equal(matched.boxes, np.array([part.box for part in run.parts], np.float32).reshape(-1, 4)):
+    clustered = run.parts[: len(matched.parts)]
+    if not np.array_equal(matched.boxes, np.array([part.box for part in clustered], np.float32).reshape(-1, 4)):
         raise UserError(f"{file} holds other parts than parts.csv: {again}")
     return matched
 
@@ -262,7 +268,7 @@ def _read_parts(run: Run, vectors: NDArray[np.float32] | None, describer: Descri
     matched = read_similarities(run)
     return _Parts(
         image=image_of_parts(run),
-        boxes=matched.boxes,
+        boxes=np.array([part.box for part in run.parts], np.float32).reshape(-1, 4),
         matrix=matched.matrix,
         descriptors=_describe_parts(run, matched.boxes, describer),
         masks=[run.mask(image).binary for image in run.ids],
@@ -271,9 +277,9 @@ def _read_parts(run: Run, vectors: NDArray[np.float32] | None, describer: Descri
 
 
 def _describe_parts(run: Run, boxes: NDArray[np.float32], describer: Describer) -> NDArray[np.float32]:
-    """The descriptors of a run's parts, float32 (P, D)."""
+    """The descriptors of the clustered parts of a run, float32 (P, D)."""
     places: dict[str, list[int]] = {}
-    for place, part in enumerate(run.parts):
+    for place, part in enumerate(run.parts[: len(boxes)]):
         places.setdefault(part.image, []).append(place)
     with threadpool_limits(limits=1):
         found = [(here, describer(run.frame(image), boxes[here])) for image, here in places.items()]

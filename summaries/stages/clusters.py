@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,64 +11,48 @@ import numpy as np
 import numpy.typing as npt
 
 from clustering.affinity import Clusters, propagate
-from clustering.prune import (
-    Cohesion,
-    PruneOptions,
-    Verdict,
-    cohere,
-    one_per_image,
-    pairwise_ssim,
-    patch,
-    prune,
-)
+from clustering.complete import complete
+from clustering.prune import PruneOptions, cohere, goal, one_per_image, pairwise_ssim, patch, prune
 from summaries.progress import say
 from summaries.settings import Settings
-from summaries.stages.matched import read_matched
-from summaries.store import (
-    PartRow,
-    Run,
-    read_names,
-    write_csv,
-    write_json,
-    write_names,
-)
+from summaries.stages.matched import Matched, read_matched
+from summaries.store import PartRow, Run, read_names, write_csv, write_json, write_names
 from summaries.summary import Member, Summary
 
 
 def run_clusters(path: Path, settings: Settings, *, seed: int) -> dict[str, Any]:
-    """Clusters the parts and prunes: writes ``parts.csv`` and ``summaries.json``."""
+    """Clusters the parts, prunes and completes: writes ``parts.csv`` and ``summaries.json``.
+
+    In ``parts.csv`` the parts that were clustered come first, then the boxes that summaries were completed with.
+    """
     run = Run(path)
     matched = read_matched(path / "work" / "similarity.npz")
-    image, boxes = matched.image, matched.boxes
     clusters = propagate(matched.matrix, settings.affinity, seed=seed)
-    groups = [_group(clusters, number, image) for number in range(len(clusters.exemplars))]
-    cohesions = cohere([matched.among(group.first) for group in groups], settings.prune)
-    for group, cohesion in zip(groups, cohesions, strict=True):
-        leaves = zip(group.first, cohesion.leaves, strict=True)
-        group.left = [part for part, reason in leaves if not reason or part == group.exemplar]
+    groups = [_group(clusters, number, matched.image) for number in range(len(clusters.exemplars))]
+    similarities = [matched.among(group.first) for group in groups]
+    for group, cohesion in zip(groups, cohere(similarities, settings.prune), strict=True):
+        group.reason = cohesion.reason
+        group.leave(dict(zip(group.first, cohesion.leaves, strict=True)))
+    boxes = _Boxes(run, matched, settings.prune.patch)
+    ssims = {number: boxes.ssims(group.stay) for number, group in enumerate(groups) if not group.reason}
+    verdicts = prune(list(ssims.values()), settings.prune)
+    for number, verdict in zip(ssims, verdicts, strict=True):
+        groups[number].reason = verdict.reason
+        if verdict.kept:
+            groups[number].leave(dict(zip(groups[number].stay, verdict.leaves, strict=True)))
+    _complete(groups, matched, boxes, goal(similarities, settings.prune), settings)
 
-    patches = _patches(run, {part for group in groups for part in group.left}, image, boxes, settings.prune.patch)
-    ssims = [pairwise_ssim([patches[part] for part in group.left]) for group in groups]
-    judged = [number for number, cohesion in enumerate(cohesions) if cohesion.kept]
-    verdicts = dict(zip(judged, prune([ssims[number] for number in judged], settings.prune), strict=True))
-    summaries = [
-        _summary(number, group, cohesions[number], verdicts.get(number), ssims[number], clusters, run.ids, image, boxes)
-        for number, group in enumerate(groups)
-    ]
+    summaries = [_summary(number, group, boxes, clusters) for number, group in enumerate(groups)]
     _carry_names(path, summaries)
     write_json(path / "summaries.json", [summary.to_json() for summary in summaries])
-    home = {member.part: summary for summary in summaries for member in summary.members}
+    home = {member.part: (summary, member) for summary in summaries for member in summary.members}
     rows = []
-    for part in range(len(image)):
-        summary = home.get(part)
-        cluster, similar = -1, None
-        if summary is not None:
-            cluster = summary.summary
-            similar = next(member.similarity for member in summary.members if member.part == part)
-        x0, y0, x1, y1 = (float(side) for side in boxes[part])
+    for part in range(boxes.count):
+        summary, member = home.get(part, (None, None))
+        x0, y0, x1, y1 = boxes.corners(part)
         exemplar = int(summary is not None and summary.exemplar == part)
-        region = int(matched.region[part])
-        rows.append(PartRow(part, run.ids[image[part]], region, x0, y0, x1, y1, cluster, exemplar, similar))
+        cluster, similar = (summary.summary, member.similarity) if summary is not None and member else (-1, None)
+        rows.append(PartRow(part, boxes.id(part), boxes.region(part), x0, y0, x1, y1, cluster, exemplar, similar))
     write_csv(path / "parts.csv", PartRow, rows)
     return {
         "clusters": len(summaries),
@@ -96,14 +80,95 @@ def _carry_names(path: Path, summaries: Sequence[Summary]) -> None:
         write_names(path, kept)
 
 
+class _Boxes:
+    """The boxes of a run by their rows in ``parts.csv``: the parts, then those that are added to them.
+
+    Args:
+        run: The run.
+        matched: What was matched.
+        side: To which boxes are resized to be compared by SSIM, in pixels.
+    """
+
+    def __init__(self, run: Run, matched: Matched, side: int) -> None:
+        self._run, self._matched, self._side = run, matched, side
+        self._candidate: list[int] = matched.parts.tolist()  # of each row
+        self._row = {candidate: row for row, candidate in enumerate(self._candidate)}
+        self._patches: dict[int, npt.NDArray[np.uint8]] = {}
+
+    @property
+    def count(self) -> int:
+        """Rows there are by now."""
+        return len(self._candidate)
+
+    def add(self, candidate: int) -> int:
+        """The row of a candidate, a new one where it has none."""
+        if candidate not in self._row:
+            self._row[candidate] = len(self._candidate)
+            self._candidate.append(candidate)
+        return self._row[candidate]
+
+    def candidate(self, row: int) -> int:
+        """The candidate of a row."""
+        return self._candidate[row]
+
+    def image(self, row: int) -> int:
+        """The index of the image that holds the box."""
+        return int(self._matched.candidates.image[self._candidate[row]])
+
+    def id(self, row: int) -> str:
+        """The id of that image."""
+        return self._run.ids[self.image(row)]
+
+    def region(self, row: int) -> int:
+        """The number of the region that holds most of the box."""
+        return int(self._matched.candidates.region[self._candidate[row]])
+
+    def corners(self, row: int) -> tuple[float, float, float, float]:
+        """The box, xyxy in pixels of the frame."""
+        x0, y0, x1, y1 = map(float, self._matched.candidates.boxes[self._candidate[row]])
+        return x0, y0, x1, y1
+
+    def similarity(self, row: int, part: int) -> float:
+        """Similarity to a part, as it came from matching."""
+        return float(self._matched.candidates.similarity[self._candidate[row], part])
+
+    def ssims(self, rows: Sequence[int]) -> npt.NDArray[np.float64]:
+        """SSIM of all pairs of boxes (K, K)."""
+        of_image: dict[int, list[int]] = {}
+        for row in rows:
+            if row not in self._patches:
+                of_image.setdefault(self.image(row), []).append(row)
+        for index, here in of_image.items():
+            frame = self._run.frame(self._run.ids[index])
+            for row in here:
+                self._patches[row] = patch(frame, np.array(self.corners(row), np.float32), self._side)
+        return pairwise_ssim([self._patches[row] for row in rows])
+
+
 @dataclass
 class _Group:
-    """The parts of a cluster: all of them, the one of each image, and those of the latter that cohere."""
+    """A cluster on its way to a summary.
+
+    Attributes:
+        exemplar: The row that stands for it.
+        all: Its parts.
+        first: Of these the one of each image.
+        stay: The rows that belong to it in the end, the exemplar first.
+        reason: Why it is pruned; empty while it is kept.
+        left: Rows that left, with the reason.
+    """
 
     exemplar: int
     all: list[int]
     first: list[int]
-    left: list[int]
+    stay: list[int]
+    reason: str = ""
+    left: dict[int, str] = field(default_factory=dict)
+
+    def leave(self, reasons: Mapping[int, str]) -> None:
+        """Lets those members go that have a reason to; the exemplar stays."""
+        self.left |= {row: why for row, why in reasons.items() if why and row != self.exemplar}
+        self.stay = [row for row in self.stay if row not in self.left]
 
 
 def _group(clusters: Clusters, number: int, image: npt.NDArray[np.int64]) -> _Group:
@@ -112,52 +177,50 @@ def _group(clusters: Clusters, number: int, image: npt.NDArray[np.int64]) -> _Gr
     alike = clusters.similarity_to(exemplar, parts)
     alike[parts == exemplar] = 2.0  # the exemplar comes first, whatever the ranks are
     first: list[int] = parts[one_per_image(alike, image[parts])].tolist()
-    return _Group(exemplar, parts.tolist(), first, first)
+    why = "another part of this image is more similar to the exemplar"
+    left = dict.fromkeys(sorted(set(parts.tolist()) - set(first)), why)
+    return _Group(exemplar, parts.tolist(), first, first, left=left)
 
 
-def _patches(
-    run: Run, parts: set[int], image: npt.NDArray[np.int64], boxes: npt.NDArray[np.float32], side: int
-) -> dict[int, npt.NDArray[np.uint8]]:
-    """What lies in the boxes of parts, an image read once."""
-    of_image: dict[int, list[int]] = {}
-    for part in sorted(parts):
-        of_image.setdefault(int(image[part]), []).append(part)
-    patches: dict[int, npt.NDArray[np.uint8]] = {}
-    for index, here in of_image.items():
-        frame = run.frame(run.ids[index])
-        patches |= {part: patch(frame, boxes[part], side) for part in here}
-    return patches
+def _complete(groups: Sequence[_Group], matched: Matched, boxes: _Boxes, wanted: float, settings: Settings) -> None:
+    """Looks for the parts of kept groups in all images; boxes that they take leave the other groups."""
+    kept = [group for group in groups if not group.reason]
+    found = complete(
+        [np.array(group.stay, dtype=np.int64) for group in kept],
+        matched.candidates.similarity,
+        matched.candidates.image,
+        matched.image,
+        exemplars=matched.parts[[group.exemplar for group in kept]],
+        taken=matched.parts[[group.exemplar for group in groups if group.reason]],
+        goal=wanted,
+        pairs=matched.pairs,
+        options=settings.prune,
+    )
+    taken: set[int] = set()
+    for group, candidates in zip(kept, found, strict=True):
+        completed = [boxes.add(candidate) for candidate in candidates.tolist()]
+        gone = [row for row in group.stay if row not in completed]
+        group.left |= dict.fromkeys(gone, "another box of this image matches the summary better, or none does")
+        for row in completed:
+            group.left.pop(row, None)
+        group.stay = completed
+        taken |= set(completed)
+        least = settings.prune.min_members
+        if len(completed) < least:
+            group.reason = f"its part is found in {len(completed)} images, a summary has at least {least}"
+    for group in groups:
+        if group.reason and group not in kept:
+            group.leave({row: "it belongs to another summary" for row in group.stay if row in taken})
 
 
-def _summary(
-    number: int,
-    group: _Group,
-    cohesion: Cohesion,
-    verdict: Verdict | None,
-    ssims: npt.NDArray[np.float64],
-    clusters: Clusters,
-    ids: Sequence[str],
-    image: npt.NDArray[np.int64],
-    boxes: npt.NDArray[np.float32],
-) -> Summary:
-    if verdict is None:  # not cohesive: its SSIMs are for information
-        (verdict,) = prune([ssims], PruneOptions(min_members=1))
-    kept, reason = (verdict.kept, verdict.reason) if cohesion.kept else (False, cohesion.reason)
-    leaves = dict(zip(group.first, cohesion.leaves, strict=True))
-    if kept:
-        leaves |= dict(zip(group.left, verdict.leaves, strict=True))
-    medians = dict(zip(group.left, verdict.member_ssim, strict=True))
-    members, dropped = [], []
-    for part in group.first:
-        if leaves[part] and part != group.exemplar:
-            dropped.append({"part": part, "image": ids[image[part]], "reason": leaves[part]})
-            continue
-        x0, y0, x1, y1 = (float(side) for side in boxes[part])
-        value = 1.0 if part == group.exemplar else float(clusters.similarity[part, group.exemplar])
-        members.append(Member(part, ids[image[part]], (x0, y0, x1, y1), value, medians.get(part)))
-    for part in sorted(set(group.all) - set(group.first)):
-        why = "another part of this image is more similar to the exemplar"
-        dropped.append({"part": part, "image": ids[image[part]], "reason": why})
+def _summary(number: int, group: _Group, boxes: _Boxes, clusters: Clusters) -> Summary:
+    ssims = boxes.ssims(group.stay)
+    (verdict,) = prune([ssims], PruneOptions(min_members=1))  # for its figures
+    members = []
+    for row, ssim in zip(group.stay, verdict.member_ssim, strict=True):
+        similar = 1.0 if row == group.exemplar else clusters.scale(boxes.similarity(row, group.exemplar))
+        members.append(Member(row, boxes.id(row), boxes.corners(row), similar, ssim))
+    members.sort(key=lambda member: (member.part != group.exemplar, -member.similarity))
     others = [member.similarity for member in members if member.part != group.exemplar]
     return Summary(
         summary=number,
@@ -165,8 +228,8 @@ def _summary(
         exemplar=group.exemplar,
         members=tuple(members),
         median_ssim=verdict.median_ssim,
-        kept=kept,
-        reason=reason,
+        kept=not group.reason,
+        reason=group.reason,
         scores={"mean_similarity": float(np.mean(others))} if others else {},
-        dropped=tuple(dropped),
+        dropped=tuple({"part": row, "image": boxes.id(row), "reason": why} for row, why in sorted(group.left.items())),
     )

@@ -1,8 +1,9 @@
-"""``work/similarity.npz``: the parts that stay, and their similarities, dense or sparse."""
+"""``work/similarity.npz``: the parts that are clustered, more boxes of each image, and their similarities."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +16,54 @@ from summaries.store import read_npz, write_npz
 
 
 @dataclass(frozen=True)
-class Matched:
-    """The P parts of all images that clustering sees.
+class Candidates:
+    """The B boxes of all images that may become members of a summary; the P parts are among them.
 
     Attributes:
-        matrix: float32 (P, P) similarities; sparse where not all pairs of images were matched, or parts are many.
-        image: int64 (P,), index of the image a part belongs to.
-        boxes: float32 (P, 4) xyxy in pixels of the frame.
-        region: int32 (P,), number of the region that holds most of the part.
-        pairs: int64 (n, 2), the pairs of images that were matched; None for all.
+        similarity: float32 (B, P), to the parts.
+        image: int64 (B,), index of the image that holds a box; rising.
+        boxes: float32 (B, 4) xyxy in pixels of the frame.
+        region: int32 (B,), number of the region that holds most of the box.
     """
 
-    matrix: NDArray[np.float32] | csr_array
+    similarity: csr_array
     image: NDArray[np.int64]
     boxes: NDArray[np.float32]
     region: NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Matched:
+    """The P parts of all images that clustering sees, and the boxes that summaries are completed with.
+
+    Attributes:
+        candidates: These boxes.
+        parts: int64 (P,), the parts among them; rising.
+        pairs: int64 (n, 2), the pairs of images that were matched; None for all.
+    """
+
+    candidates: Candidates
+    parts: NDArray[np.int64]
     pairs: NDArray[np.int64] | None = None
+
+    @cached_property
+    def matrix(self) -> NDArray[np.float32] | csr_array:
+        """float32 (P, P) similarities; sparse where not all pairs of images were matched, or parts are many."""
+        chosen = self.candidates.similarity[self.parts]
+        if self.pairs is None and len(self.parts) <= DENSE_PARTS:
+            dense: NDArray[np.float32] = chosen.toarray()
+            return dense
+        return chosen
+
+    @property
+    def image(self) -> NDArray[np.int64]:
+        """int64 (P,), index of the image a part belongs to."""
+        return self.candidates.image[self.parts]
+
+    @property
+    def boxes(self) -> NDArray[np.float32]:
+        """float32 (P, 4) xyxy in pixels of the frame."""
+        return self.candidates.boxes[self.parts]
 
     def among(self, parts: list[int]) -> NDArray[np.float32]:
         """Similarities of some parts of different images, float32 (K, K); NaN where images were not matched."""
@@ -45,15 +78,19 @@ class Matched:
 
 
 def write_matched(path: Path, found: Matched) -> None:
-    """Writes the parts and their similarities, which are made dense where that is cheap."""
-    arrays: dict[str, NDArray[Any]] = {"image": found.image, "boxes": found.boxes, "region": found.region}
+    """Writes boxes, parts and similarities."""
+    boxes, similarity = found.candidates, found.candidates.similarity
+    arrays: dict[str, NDArray[Any]] = {
+        "image": boxes.image,
+        "boxes": boxes.boxes,
+        "region": boxes.region,
+        "parts": found.parts,
+        "data": similarity.data,
+        "indices": similarity.indices,
+        "indptr": similarity.indptr,
+    }
     if found.pairs is not None:
         arrays["pairs"] = found.pairs
-    if found.pairs is None and len(found.image) <= DENSE_PARTS:
-        arrays["matrix"] = found.matrix if isinstance(found.matrix, np.ndarray) else found.matrix.toarray()
-    else:
-        sparse = csr_array(found.matrix)
-        arrays |= {"data": sparse.data, "indices": sparse.indices, "indptr": sparse.indptr}
     write_npz(path, compress=True, **arrays)
 
 
@@ -64,8 +101,6 @@ def read_matched(path: Path) -> Matched:
         UserError: If the file is missing or damaged.
     """
     data = read_npz(path)
-    image = data["image"].astype(np.int64)
-    matrix = data.get("matrix")
-    if matrix is None:
-        matrix = csr_array((data["data"], data["indices"], data["indptr"]), shape=(len(image), len(image)))
-    return Matched(matrix, image, data["boxes"], data["region"], data.get("pairs"))
+    image, parts = data["image"].astype(np.int64), data["parts"].astype(np.int64)
+    similarity = csr_array((data["data"], data["indices"], data["indptr"]), shape=(len(image), len(parts)))
+    return Matched(Candidates(similarity, image, data["boxes"], data["region"]), parts, data.get("pairs"))

@@ -19,12 +19,13 @@ from clustering.descriptors import describe
 from clustering.matching import Features, mirror
 from clustering.pairs import all_pairs, count_neighbours, encode, nearest_pairs
 from clustering.proposals import ProposalOptions, choose, not_redundant, selective_search
+from clustering.reduction import basis, sample, spread
 from clustering.similarity import similarity
 from clustering.tiles import Tile
 from masks.classifier import Classifier
 from summaries.progress import Tick
 from summaries.settings import Settings
-from summaries.stages.matched import Matched, write_matched
+from summaries.stages.matched import Candidates, Matched, write_matched
 from summaries.store import Run, digest, read_npz, write_npz
 
 Network = Callable[[], AbstractContextManager[Classifier]]
@@ -124,19 +125,24 @@ def run_matching(
         jobs=jobs,
         progress=tick,
     )
-    stays = []
+    stays, looked = [], []
     for index, proposals in enumerate(chosen):
         of_image = np.flatnonzero(found.image == index)
-        alone = not_redundant(proposals.boxes[found.proposal[of_image]], found.quality[of_image], settings.proposals)
-        stays.append(of_image[alone])
-    parts = np.concatenate(stays) if stays else np.zeros(0, np.int64)
-    boxes = [chosen[i].boxes[j] for i, j in zip(found.image[parts], found.proposal[parts], strict=True)]
-    regions = [chosen[i].region[j] for i, j in zip(found.image[parts], found.proposal[parts], strict=True)]
+        quality = found.quality[of_image]
+        alone = of_image[not_redundant(proposals.boxes[found.proposal[of_image]], quality, settings.proposals)]
+        best = of_image[np.argsort(-quality, kind="stable")[: settings.proposals.max_candidates]]
+        stays.append(alone)
+        looked.append(np.union1d(alone, best))
+    parts, boxes = (np.concatenate(indices) if indices else np.zeros(0, np.int64) for indices in (stays, looked))
+    places = list(zip(found.image[boxes], found.proposal[boxes], strict=True))
     matched = Matched(
-        matrix=found.among(parts),
-        image=found.image[parts],
-        boxes=np.array(boxes, np.float32).reshape(-1, 4),
-        region=np.array(regions, np.int32),
+        Candidates(
+            similarity=found.between(boxes, parts),
+            image=found.image[boxes],
+            boxes=np.array([chosen[i].boxes[j] for i, j in places], np.float32).reshape(-1, 4),
+            region=np.array([chosen[i].region[j] for i, j in places], np.int32),
+        ),
+        parts=np.searchsorted(boxes, parts),
         pairs=None if len(pairs) == len(all_pairs(len(ids))) else pairs,
     )
     write_matched(path / "work" / "similarity.npz", matched)
@@ -173,24 +179,44 @@ def _describe_all(
     jobs: int,
 ) -> bool:
     """Writes the descriptors of all images that have none yet; tells whether they are deep ones."""
-
-    def write(index: int, describer: Describer) -> None:
-        if not files[index].exists():
-            frame = run.frame(run.ids[index])
-            _describe(frame, boxes[index], settings.similarity.mirrored, describer, files[index])
-
+    mirrored = settings.similarity.mirrored
+    missing = [index for index, file in enumerate(files) if not file.exists()]
     with ExitStack() as stack:
         encoder = None
         if settings.appearance.descriptor != "hog":
             encoder = deep_encoder(stack.enter_context(network()), settings.appearance)
         if encoder is not None:
-            for index in range(len(files)):
-                write(index, encoder.describe)
+            reduced = _reduced(run, boxes, files, encoder.describe, settings.appearance.numbers)
+            for index in missing:
+                _describe(run.frame(run.ids[index]), boxes[index], mirrored, reduced, files[index])
             return True
     # Threads, with one BLAS thread each, for the reasons of clustering.similarity.
     with threadpool_limits(limits=1):
-        Parallel(n_jobs=jobs, backend="threading")(delayed(write)(index, describe) for index in range(len(files)))
+        Parallel(n_jobs=jobs, backend="threading")(
+            delayed(_describe)(run.frame(run.ids[index]), boxes[index], mirrored, describe, files[index])
+            for index in missing
+        )
     return False
+
+
+def _reduced(
+    run: Run, boxes: Sequence[NDArray[np.float32]], files: Sequence[Path], describer: Describer, numbers: int
+) -> Describer:
+    """A describer in fewer numbers, by a basis that is made once of some of the images, and kept beside the files."""
+    if not any(map(len, boxes)):
+        return describer
+    file = files[0].parents[1] / "basis.npz"
+    if not file.exists():
+        drawn = [sample(describer(run.frame(run.ids[i]), boxes[i]), seed=i) for i in spread(len(files))]
+        write_npz(file, compress=False, basis=basis(np.concatenate(drawn), numbers, seed=0))
+    directions = read_npz(file)["basis"]
+
+    def reduced(frame: NDArray[np.uint8], places: NDArray[np.float32]) -> NDArray[np.float32]:
+        with threadpool_limits(limits=1):
+            shorter: NDArray[np.float32] = describer(frame, places) @ directions
+        return shorter
+
+    return reduced
 
 
 def _describe(

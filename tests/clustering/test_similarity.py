@@ -164,10 +164,11 @@ def test_similarities_among_some_parts(images):
     features, kept = images
     found = similarity(features.__getitem__, kept)
     parts = np.flatnonzero(np.random.default_rng(3).random(len(found.image)) < 0.4)
-    some = found.among(parts)
-    assert some.toarray().tobytes() == found.matrix[np.ix_(parts, parts)].tobytes()
+    others = parts[::3]
+    some = found.between(parts, others)
+    assert some.toarray().tobytes() == found.matrix[np.ix_(parts, others)].tobytes()
     assert some.nnz == np.count_nonzero(some.toarray())
-    assert found.among(parts[:0]).shape == (0, 0)
+    assert found.between(parts[:0], others).shape == (0, len(others))
 
 
 def test_what_a_store_holds_is_not_matched_again(images):
@@ -204,7 +205,8 @@ def test_memory_does_not_grow_with_the_square_of_the_parts(boxes, tmp_path):
     def peak(images):
         tracemalloc.start()
         found = similarity(load, [kept] * images, options, store=TileFolder(tmp_path / str(images)))
-        found.among(np.arange(0, 120 * images, 20))
+        parts = np.arange(0, 120 * images, 20)
+        found.between(parts, parts)
         highest = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return highest / 2**20

@@ -10,11 +10,12 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.sparse import csr_array
 
 from clustering.affinity import AffinityOptions
 from summaries.drawing import Picture
 from summaries.settings import Settings, plain
-from summaries.stages.matched import Matched, write_matched
+from summaries.stages.matched import Candidates, Matched, write_matched
 from summaries.store import (
     ImageRow,
     MaskRow,
@@ -278,7 +279,10 @@ def planted(tmp_path: Path) -> Callable[..., Planted]:
         matrix = np.where(image_of[:, None] == image_of, 0, (matrix + matrix.T) / 2).astype(np.float32)
         write_matched(
             path / "work" / "similarity.npz",
-            Matched(matrix, image_of, np.array(boxes, np.float32), np.ones(len(kind), np.int32)),
+            Matched(
+                Candidates(csr_array(matrix), image_of, np.array(boxes, np.float32), np.ones(len(kind), np.int32)),
+                np.arange(len(kind)),
+            ),
         )
         summaries, rows = [], {}
         for number, cluster in enumerate(clusters):

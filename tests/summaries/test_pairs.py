@@ -10,7 +10,7 @@ from clustering.pairs import count_neighbours, encode, nearest_pairs
 from masks.models import load_classifier
 from summaries.cli import main
 from summaries.stages import matched
-from summaries.stages.matched import Matched, read_matched, write_matched
+from summaries.stages.matched import Candidates, Matched, read_matched, write_matched
 from summaries.store import Run
 
 NETWORK = '''
@@ -129,10 +129,15 @@ def test_a_configuration_file_may_ask_for_pairs(folder, tmp_path, capfd):
 
 def parts(pairs=None):
     rng = np.random.default_rng(0)
-    image = np.array([0, 0, 1, 2, 2, 3])
-    dense = np.triu(rng.random((6, 6)) * (rng.random((6, 6)) < 0.7), 1)
-    matrix = csr_array((dense + dense.T).astype(np.float32))
-    return Matched(matrix, image, rng.random((6, 4)).astype(np.float32), np.arange(6, dtype=np.int32), pairs)
+    image, chosen = np.array([0, 0, 0, 1, 2, 2, 3, 3]), np.array([0, 2, 3, 4, 5, 6])
+    dense = np.triu(rng.random((8, 8)) * (rng.random((8, 8)) < 0.7), 1)
+    similarity = csr_array((dense + dense.T).astype(np.float32)[:, chosen])
+    boxes = Candidates(similarity, image, rng.random((8, 4)).astype(np.float32), np.arange(8, dtype=np.int32))
+    return Matched(boxes, chosen, pairs)
+
+
+def as_array(matrix):
+    return matrix if isinstance(matrix, np.ndarray) else matrix.toarray()
 
 
 @pytest.mark.parametrize("pairs", [None, np.array([[0, 1], [1, 3], [2, 3]])])
@@ -143,14 +148,15 @@ def test_what_is_written_is_read(tmp_path, monkeypatch, pairs, dense):
     write_matched(tmp_path / "similarity.npz", given)
     found = read_matched(tmp_path / "similarity.npz")
     assert isinstance(found.matrix, np.ndarray) == (pairs is None and dense == 300)
-    same = found.matrix if isinstance(found.matrix, np.ndarray) else found.matrix.toarray()
-    assert same.tobytes() == given.matrix.toarray().tobytes()
-    assert np.array_equal(found.image, given.image)
+    assert as_array(found.matrix).tobytes() == as_array(given.matrix).tobytes()
+    assert np.array_equal(found.image, [0, 0, 1, 2, 2, 3])
     assert np.array_equal(found.boxes, given.boxes)
-    assert np.array_equal(found.region, given.region)
+    assert found.candidates.similarity.toarray().tobytes() == given.candidates.similarity.toarray().tobytes()
+    for name in ("image", "boxes", "region"):
+        assert np.array_equal(getattr(found.candidates, name), getattr(given.candidates, name))
     assert (found.pairs is None) == (pairs is None)
     block = found.among([0, 2, 3, 5])
-    expected = given.matrix.toarray()[np.ix_([0, 2, 3, 5], [0, 2, 3, 5])]
+    expected = as_array(given.matrix)[np.ix_([0, 2, 3, 5], [0, 2, 3, 5])]
     if pairs is not None:
         expected[[0, 0, 1, 2, 3, 2], [2, 3, 2, 0, 0, 1]] = np.nan  # 0 with 2 and 3, 1 with 2
         np.fill_diagonal(expected, np.nan)
