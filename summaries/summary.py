@@ -17,7 +17,8 @@ class Member:
         image: Id of the image that holds the part.
         box: xyxy in pixels of the frame, half open.
         similarity: Similarity to the exemplar, higher is more alike; 1 for the exemplar itself.
-        ssim: Median SSIM to the other members after alignment, in [-1, 1]; None where there is no other member.
+        ssim: Median SSIM to the other members after alignment, in [-1, 1]; None where there is no other, and beyond
+            the first fifty members that matched best.
     """
 
     part: int

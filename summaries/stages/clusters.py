@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,9 @@ from summaries.stages.matched import Matched, read_matched
 from summaries.store import PartRow, Run, read_names, write_csv, write_json, write_names
 from summaries.summary import Member, Summary
 
+COMPARED = 50
+"""Members of a summary that are compared by SSIM, the best first: all pairs of many would take the time."""
+
 
 def run_clusters(path: Path, settings: Settings, *, seed: int) -> dict[str, Any]:
     """Clusters the parts, prunes and completes: writes ``parts.csv`` and ``summaries.json``.
@@ -34,12 +38,12 @@ def run_clusters(path: Path, settings: Settings, *, seed: int) -> dict[str, Any]
         group.reason = cohesion.reason
         group.leave(dict(zip(group.first, cohesion.leaves, strict=True)))
     boxes = _Boxes(run, matched, settings.prune.patch)
-    ssims = {number: boxes.ssims(group.stay) for number, group in enumerate(groups) if not group.reason}
+    ssims = {number: boxes.ssims(group.stay[:COMPARED]) for number, group in enumerate(groups) if not group.reason}
     verdicts = prune(list(ssims.values()), settings.prune)
     for number, verdict in zip(ssims, verdicts, strict=True):
         groups[number].reason = verdict.reason
         if verdict.kept:
-            groups[number].leave(dict(zip(groups[number].stay, verdict.leaves, strict=True)))
+            groups[number].leave(dict(zip(groups[number].stay, verdict.leaves, strict=False)))  # the compared ones
     _complete(groups, matched, boxes, goal(similarities, settings.prune), settings)
 
     summaries = [_summary(number, group, boxes, clusters) for number, group in enumerate(groups)]
@@ -214,10 +218,9 @@ def _complete(groups: Sequence[_Group], matched: Matched, boxes: _Boxes, wanted:
 
 
 def _summary(number: int, group: _Group, boxes: _Boxes, clusters: Clusters) -> Summary:
-    ssims = boxes.ssims(group.stay)
-    (verdict,) = prune([ssims], PruneOptions(min_members=1))  # for its figures
+    (verdict,) = prune([boxes.ssims(group.stay[:COMPARED])], PruneOptions(min_members=1))  # for its figures
     members = []
-    for row, ssim in zip(group.stay, verdict.member_ssim, strict=True):
+    for row, ssim in itertools.zip_longest(group.stay, verdict.member_ssim):
         similar = 1.0 if row == group.exemplar else clusters.scale(boxes.similarity(row, group.exemplar))
         members.append(Member(row, boxes.id(row), boxes.corners(row), similar, ssim))
     members.sort(key=lambda member: (member.part != group.exemplar, -member.similarity))
