@@ -4,7 +4,7 @@
     python scripts/bench_matching.py --images 25 50 100 200 --proposals 250 500 1000 --jobs 2
 
 Matched is what `clustering.similarity` matches by default: both directions, the second image as it is and mirrored;
-by whitened HOG (1984 numbers a box), or with --numbers by as many as a network's maps have. The features are random,
+by a network's features as they are reduced (512 numbers a box), or with --numbers 1984 by whitened HOG. The features are random,
 which the cost does not depend on; they are read from files, and similarities are kept in files, as in a run; three in
 ten proposals are parts, at most 150, and 12 of them stay. A pair is measured in one thread, its time is that of the
 processor (the best of several rounds is what an idle machine needs). The table's runs are processes of their own:
@@ -26,6 +26,7 @@ import numpy as np
 from scipy.sparse import csr_array
 from threadpoolctl import threadpool_limits
 
+from clustering.appearance import AppearanceOptions
 from clustering.descriptors import CELLS, CHANNELS
 from clustering.matching import Features, MatchingOptions, match_both
 from clustering.message_passing import pass_messages
@@ -165,8 +166,8 @@ def main() -> None:
     parser.add_argument(
         "--numbers",
         type=int,
-        default=CELLS * CELLS * CHANNELS,
-        help="of a descriptor: whitened HOG; lite0's maps: 3888",
+        default=AppearanceOptions().numbers,
+        help=f"of a descriptor; whitened HOG: {CELLS * CELLS * CHANNELS}",
     )
     parser.add_argument("--rounds", type=int, default=30, help="repetitions of a pair")
     arguments = parser.parse_args()
