@@ -3,12 +3,12 @@
     python scripts/bench_matching.py
     python scripts/bench_matching.py --images 25 50 100 200 --proposals 250 500 1000 --jobs 2
 
-Matched is what `clustering.similarity` matches by default: both directions, the second image as it is and mirrored;
-by a network's features as they are reduced (512 numbers a box), or with --numbers 1984 by whitened HOG. The features are random,
-which the cost does not depend on; they are read from files, and similarities are kept in files, as in a run; three in
-ten proposals are parts, at most 150, and 12 of them stay. A pair is measured in one thread, its time is that of the
-processor (the best of several rounds is what an idle machine needs). The table's runs are processes of their own:
-peak memory is that of the whole process, of which Python and its libraries take about 620 MB. Everything is
+Matched is what `clustering.similarity` matches by default: both directions, the second image as it is and mirrored; by
+a network's features as they are reduced (512 numbers a box), or with --numbers 1984 by whitened HOG. The features are
+random, which the cost does not depend on; they are read from files, and similarities are kept in files, as in a run;
+three in ten proposals are parts, at most 150, and 12 of them stay. A pair is measured in one thread, its time is that
+of the processor (the best of several rounds is what an idle machine needs). The table's runs are processes of their
+own: peak memory is that of the whole process, of which Python and its libraries take about 620 MB. Everything is
 computed on the CPU; there is no GPU path, so that no figure is one of a GPU.
 """
 
