@@ -19,10 +19,12 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from clustering import transfer
+from clustering.appearance import AppearanceOptions
 from clustering.deep import DeepEncoder, pool
 from clustering.descriptors import describe
 from clustering.matching import Features, MatchingOptions, match_both
 from clustering.proposals import ProposalOptions, selective_search
+from clustering.reduction import basis, sample, spread
 from summaries.pf_willow import ALPHAS, Annotated, Pair, errors, ordered_pairs, pck
 from summaries.progress import Tick
 from summaries.store import digest, read_npz, write_npz
@@ -169,7 +171,7 @@ def find_boxes(
 def look(
     images: Sequence[Annotated], boxes: Mapping[str, NDArray[np.float32]], encoder: DeepEncoder, tick: Tick
 ) -> dict[str, Seen]:
-    """Describes each distinct image.
+    """Describes each distinct image; deep descriptors are reduced as in a run, by one basis for all images.
 
     Args:
         images: Images; those of the same content are looked at once.
@@ -183,6 +185,13 @@ def look(
         for done, (content, picture) in enumerate(pixels.items()):
             seen[content] = _look(picture, boxes[content], encoder)
             tick(done + 1, len(pixels))
+    deep = [one.features["deep"].descriptors.astype(np.float32, copy=False) for one in seen.values()]
+    if not any(map(len, deep)):
+        return seen
+    drawn = [sample(deep[i], seed=i) for i in spread(len(deep))]
+    directions = basis(np.concatenate(drawn), AppearanceOptions().numbers, seed=0)
+    for one, descriptors in zip(seen.values(), deep, strict=True):
+        one.features["deep"] = dataclasses.replace(one.features["deep"], descriptors=descriptors @ directions)
     return seen
 
 
