@@ -2,26 +2,15 @@
 
 Clustering sees few parts of an image, and puts each into one cluster; so an image whose part has another outline among
 its few, or none, is missing in the summary that shows it. When the clusters have been pruned, each summary therefore
-looks in every image, among more boxes than were clustered, for the one that matches its members best,
+looks in every image that was matched with its exemplar's, among more boxes than were clustered, for those that match
+its members,
 
-    box = argmax_b  mean_{m of other images} Corr(b, m),
+    score of box b = mean_{m of other images} Corr(b, m),
 
-and takes it where it matches them as the members of a summary have to (`clustering.prune`), in images that were matched
-with the exemplar's. A box belongs to the one
-summary that it matches best; the exemplar stays where it is. Departure: the paper's clusters keep the parts that
-affinity propagation gave them. Measured on the embedded world, seeds 101 and 31, and on 40 photographs of church and
-gas pump (lite0):
-
-    ==========================  ======  =======  ===============  =================
-    boxes an image looked at    purity  members  church: covered  gas pump: covered
-    ==========================  ======  =======  ===============  =================
-    not completed               0.860   11.9     0.73             0.95
-    the parts of the clusters   0.871   13.7
-    30, the best by quality     0.877   15.2     0.88             0.93
-    50 (default)                0.881   15.8     0.88             0.93
-    80                          0.880   16.6     0.88             0.93
-    150                         0.870   17.4     0.88             0.98
-    ==========================  ======  =======  ===============  =================
+as the members of a summary have to (`clustering.prune`). By falling score boxes are given to summaries: an image has
+one box in a summary, and a box belongs to one summary. The exemplar stays where it is, and members that SSIM sent away
+do not come back; boxes that are new are not compared by SSIM. Departure: the paper's clusters keep the parts that
+affinity propagation gave them. Figures in docs/decisions.md.
 """
 
 from __future__ import annotations
@@ -43,7 +32,7 @@ def complete(
     parts_image: NDArray[np.int64],
     *,
     exemplars: NDArray[np.int64],
-    taken: NDArray[np.int64],
+    closed: Sequence[NDArray[np.int64]],
     goal: float,
     pairs: NDArray[np.int64] | None = None,
     options: PruneOptions | None = None,
@@ -55,43 +44,40 @@ def complete(
         similarity: float32 (B, P), of boxes to parts, >= 0.
         boxes_image: int64 (B,), the image that holds each box, rising.
         parts_image: int64 (P,), the image that holds each part.
-        exemplars: int64 (S,), the box that stands for each summary; it stays.
-        taken: Boxes that no summary may take, those of the summaries' exemplars apart.
+        exemplars: int64 (S,), the box that stands for each summary; no other takes it.
+        closed: For each summary further boxes that it may not take.
         goal: The similarity that members have to reach (`clustering.prune.goal`).
         pairs: int64 (n, 2), the pairs of images that were matched, one < other; None for all.
         options: `similarity_share` is used; the defaults without it.
 
     Returns:
-        For each summary the boxes that belong to it, at most one an image, the exemplar first, then by falling mean
-        similarity.
+        For each summary the boxes that belong to it, at most one an image, the exemplar first, then by falling score.
     """
     options = options or PruneOptions()
     matched = None if pairs is None else {(int(one), int(other)) for one, other in pairs}
-    at_home = boxes_image[exemplars]
-    closed = np.union1d(taken, exemplars)
-    claims: list[tuple[float, int, int]] = []
+    claims: list[tuple[float, int, int, int]] = []
     edges = np.flatnonzero(np.diff(boxes_image, prepend=-1, append=-1))
     for start, end in itertools.pairwise(edges.tolist()):
         image = int(boxes_image[start])
-        found = similarity[start:end].toarray()
-        free = ~np.isin(np.arange(start, end), closed)
+        found, here = similarity[start:end].toarray(), np.arange(start, end)
         for number, own in enumerate(members):
-            at = int(at_home[number])
-            if at == image or not free.any() or not _matched(image, np.array([at]), matched).all():
+            home = boxes_image[exemplars[number : number + 1]]
+            if home[0] == image or not _matched(image, home, matched).all():
                 continue
-            others = own[_matched(image, parts_image[own], matched)]
-            if len(others) < 2:
-                continue
-            to_others = np.where(free[:, None], found[:, others], -1.0)
-            score = to_others.mean(axis=1)
-            best = int(score.argmax())
-            if (to_others[best] < goal).mean() < options.similarity_share:
-                claims.append((float(score[best]), number, start + best))
+            # never empty: the exemplar is a member, and its image another one
+            to_others = found[:, own[_matched(image, parts_image[own], matched)]]
+            under = ((to_others < goal) | (to_others <= 0)).mean(axis=1)
+            free = ~np.isin(here, exemplars) & ~np.isin(here, closed[number])
+            fits = np.flatnonzero(free & (under < options.similarity_share))
+            scores = to_others[fits].mean(axis=1)
+            claims += [(float(score), number, image, start + int(box)) for score, box in zip(scores, fits, strict=True)]
     chosen: list[list[int]] = [[int(exemplar)] for exemplar in exemplars]
+    served: set[tuple[int, int]] = set()
     given: set[int] = set()
-    for _, number, box in sorted(claims, key=lambda claim: (-claim[0], *claim[1:])):
-        if box not in given:
+    for _, number, image, box in sorted(claims, key=lambda claim: (-claim[0], *claim[1:])):
+        if box not in given and (number, image) not in served:
             given.add(box)
+            served.add((number, image))
             chosen[number].append(box)
     return [np.array(boxes, dtype=np.int64) for boxes in chosen]
 

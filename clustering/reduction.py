@@ -16,6 +16,8 @@ sum of squares, rank correlation of boxes' best scores, and share of boxes with 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.extmath import randomized_svd
@@ -23,18 +25,24 @@ from threadpoolctl import threadpool_limits
 
 IMAGES = 32
 """Images that a basis is made of, at most."""
-EACH = 125
-"""Descriptors of each, at most."""
+SAMPLE = 4000
+"""Descriptors that it is made of, about: as many of each image, or all that it has."""
 
 
-def spread(count: int) -> list[int]:
-    """Which of so many images a basis is made of: at most `IMAGES`, evenly spread."""
-    return sorted({round(place) for place in np.linspace(0, count - 1, min(count, IMAGES))})
+def spread(counts: Sequence[int]) -> list[int]:
+    """Which images a basis is made of: at most `IMAGES`, evenly spread over those that have boxes at all.
+
+    Args:
+        counts: Boxes of each image.
+    """
+    filled = [index for index, count in enumerate(counts) if count]
+    places = np.linspace(0, len(filled) - 1, min(len(filled), IMAGES))
+    return sorted({filled[round(place)] for place in places})
 
 
-def sample(descriptors: NDArray[np.float32], *, seed: int) -> NDArray[np.float32]:
-    """Some of the descriptors (M, D) of an image, at most `EACH`."""
-    chosen = np.random.default_rng(seed).permutation(len(descriptors))[:EACH]
+def sample(descriptors: NDArray[np.float32], images: int, *, seed: int) -> NDArray[np.float32]:
+    """Some of the descriptors (M, D) of one of so many images."""
+    chosen = np.random.default_rng(seed).permutation(len(descriptors))[: SAMPLE // images]
     return descriptors[np.sort(chosen)]
 
 

@@ -13,14 +13,14 @@ CPU_BATCH = 8
 LARGEST_BATCH = 256
 """Images at once, at most: what a killed run may lose."""
 _PROBES = (2, 6)  # images of the passes that are measured
-_SHARE = 0.7  # of the free memory that may be used: other processes come and go
+_SHARE = 0.7  # of the card's memory that may be used
 
 
 def batch_size(classifier: Classifier, schedule: Schedule) -> int:
     """Images at once: what the schedule says, else :data:`CPU_BATCH` on a CPU, on a GPU as many as fit.
 
-    What fits is measured by two passes forward and backward, and rounded down to a power of two, so that a little more
-    or less free memory gives the same batches.
+    What fits is measured by two passes forward and backward, against the memory of the card, not what other processes
+    leave of it: a run that continues has to find the batches it made. A batch that does not fit is halved when it runs.
 
     Args:
         classifier: The network, entered.
@@ -30,35 +30,38 @@ def batch_size(classifier: Classifier, schedule: Schedule) -> int:
         return schedule.batch
     if classifier.device.type != "cuda":
         return CPU_BATCH
-    few, many = (pass_memory(classifier, count) for count in _PROBES)
+    try:
+        few, many = (pass_memory(classifier, schedule, count) for count in _PROBES)
+    except torch.OutOfMemoryError:
+        return 1
     # per image: the pass itself, and the image in each perturbation
     levels = 4 * 3 * classifier.frame.size[0] * classifier.frame.size[1] * (1 + len(schedule.crisp.perturbations))
-    free, _ = torch.cuda.mem_get_info(classifier.device)
-    return fitting(few, many, levels, free)
+    memory = torch.cuda.get_device_properties(classifier.device).total_memory
+    return fitting(few, many, levels, memory)
 
 
-def fitting(few: int, many: int, levels: int, free: int) -> int:
+def fitting(few: int, many: int, levels: int, memory: int) -> int:
     """The largest power of two of images that fits, 1 to :data:`LARGEST_BATCH`.
 
     Args:
         few: Bytes at the peak of a pass with the first number of images measured.
         many: Bytes with the second.
         levels: Bytes an image that stay between the passes.
-        free: Bytes of free memory.
+        memory: Bytes there are.
     """
     image = max((many - few) / (_PROBES[1] - _PROBES[0]), 1.0) + levels
-    number = max(1, min(LARGEST_BATCH, int(_SHARE * free / image)))
+    number = max(1, min(LARGEST_BATCH, int(_SHARE * memory / image)))
     return 1 << (number.bit_length() - 1)
 
 
-def pass_memory(classifier: Classifier, count: int) -> int:
+def pass_memory(classifier: Classifier, schedule: Schedule, count: int) -> int:
     """Bytes that a pass forward and backward to ``count`` images takes on the GPU, at its peak."""
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats(classifier.device)
     before = torch.cuda.memory_allocated(classifier.device)
     images = torch.rand(count, 3, *classifier.frame.size, device=classifier.device).requires_grad_()
     targets = torch.zeros(count, dtype=torch.int64, device=classifier.device)
-    with half_precision(classifier.device):
+    with half_precision(classifier.device, schedule.crisp):
         log_p = classifier.log_probabilities(images, targets)
     torch.autograd.grad(log_p.sum(), images)
     return torch.cuda.max_memory_allocated(classifier.device) - before

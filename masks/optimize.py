@@ -123,11 +123,11 @@ def run_stage(
         turns = watch.turns(rows, step)
         share = stage.share(step) * (1 + stage.wobble * (2 * torch.rand(1, generator=generator).item() - 1))
         fields = basis.fields(active.theta)
-        masks = cut(fields, share, stage, step, cleaning) if stage.area else fields
+        masks = cut(fields, share, stage, step, cleaning) if stage.area is not None else fields
         perturbed = _shifted(_perturbed(prepared, turns, rows, masks), jitter, generator)
-        with half_precision(images.device):
+        with half_precision(images.device, stage):
             log_p = classifier.log_probabilities(perturbed, targets[rows])
-        loss = log_odds(log_p) if stage.area else log_p.exp() + stage.l1 * area(masks)
+        loss = log_odds(log_p) if stage.area is not None else log_p.exp() + stage.l1 * area(masks)
         # regularisers of neighbours act on the grid, as in the reference program
         if stage.tv:
             loss = loss + stage.tv * total_variation(active.theta, stage.beta)
@@ -353,9 +353,10 @@ def disc(images: Tensor) -> Tensor:
     return inside.to(images.dtype).expand(n, 1, height, width).clone()
 
 
-def half_precision(device: torch.device) -> torch.autocast:
-    """What passes run in on a GPU: bfloat16 where it does no harm. What is looked at before an image stops does not."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+def half_precision(device: torch.device, stage: Stage) -> torch.autocast:
+    """What the passes of a stage run in: bfloat16 on a GPU that has it, where an image's last look is in float32."""
+    has_it = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.autocast(device.type, torch.bfloat16, enabled=has_it and stage.drop > 0)
 
 
 def _log_p(classifier: Classifier, images: Tensor, targets: Tensor) -> Tensor:

@@ -46,7 +46,7 @@ def main() -> None:
         majorities = {majority.part for majority in own.majorities.values()}
         found = ", ".join(f"{part} {'found' if part in majorities else 'MISSED'}" for part in wanted)
         figures = [f"{one.purity:8.3f}" if one.purity is not None else f"{'-':>8}" for one in (own, random)]
-        print(f"{path.name:<14}{own.clusters:>5}{len(run.parts) / len(run.ids):>7.1f}{''.join(figures)}  {found}")
+        print(f"{path.name:<14}{own.clusters:>5}{run.clustered / len(run.ids):>7.1f}{''.join(figures)}  {found}")
     for method in ("summaries", "random"):
         purity = np.mean(purities[method]) if purities[method] else float("nan")
         print(f"{method}: mean purity {purity:.3f}, recall {np.mean(recalls[method]):.3f}")

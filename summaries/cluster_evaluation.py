@@ -149,7 +149,7 @@ class _Parts:
         image: int64 (R,), index of the image.
         boxes: float32 (R, 4) xyxy.
         matrix: (P, P), similarities of proposal flow, dense or sparse.
-        descriptors: float32 (P, D), what proposal flow compares.
+        descriptors: float32 (P, D), what proposal flow compares, before it is reduced.
         masks: bool (H, W) of each image.
         vectors: (R, D) of the third encoder, of length 1; None without it.
     """

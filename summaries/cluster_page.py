@@ -119,7 +119,7 @@ def write_page(run: Run, evaluation: Evaluation, about: Mapping[str, Any], tick:
         .render(
             run=Overview.of(run),
             images=len(run.ids),
-            parts=len(run.parts),
+            parts=run.clustered,
             clusters=len(run.summaries),
             rows=rows,
             methods=METHODS,

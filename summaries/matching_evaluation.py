@@ -188,7 +188,8 @@ def look(
     deep = [one.features["deep"].descriptors.astype(np.float32, copy=False) for one in seen.values()]
     if not any(map(len, deep)):
         return seen
-    drawn = [sample(deep[i], seed=i) for i in spread(len(deep))]
+    chosen = spread([len(one) for one in deep])
+    drawn = [sample(deep[i], len(chosen), seed=i) for i in chosen]
     directions = basis(np.concatenate(drawn), AppearanceOptions().numbers, seed=0)
     for one, descriptors in zip(seen.values(), deep, strict=True):
         one.features["deep"] = dataclasses.replace(one.features["deep"], descriptors=descriptors @ directions)

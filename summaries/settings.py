@@ -96,7 +96,10 @@ def _checked(value: Any, hint: Any, path: str) -> Any:
             return None
         hint = next(kind for kind in kinds if kind is not type(None))
     if typing.get_origin(hint) is tuple and isinstance(value, list):
-        return tuple(_checked(item, typing.get_args(hint)[0], path) for item in value)
+        kinds = typing.get_args(hint)
+        if kinds[-1] is not Ellipsis and len(value) != len(kinds):
+            raise UserError(f"option {path!r} in the configuration is a list of {len(kinds)}, not {value!r}")
+        return tuple(_checked(item, kinds[0], path) for item in value)
     if typing.get_origin(hint) is typing.Literal:
         if value in typing.get_args(hint):
             return value

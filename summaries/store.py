@@ -235,6 +235,12 @@ class Run:
         """Rows of ``parts.csv``; a part's number is its place."""
         return read_csv(self.path / "parts.csv", PartRow)
 
+    @property
+    def clustered(self) -> int:
+        """How many rows of ``parts.csv``, the first ones, were clustered; further ones complete summaries."""
+        counts = self.info.get("stages", {}).get("matching", {}).get("counts", {})
+        return int(counts.get("parts", len(self.parts)))
+
     @cached_property
     def names(self) -> dict[int, str]:
         """Names that were given to summaries, from ``names.csv``."""

@@ -37,7 +37,7 @@ class Summary:
         name: What it shows; empty until somebody or something names it.
         exemplar: The part that stands for the cluster.
         members: The exemplar first, then by falling similarity.
-        median_ssim: Median SSIM over all pairs of members; None for a cluster of one.
+        median_ssim: Median SSIM over all pairs of members that were compared; None for a cluster of one.
         kept: Whether the cluster holds together.
         reason: Why it was pruned; empty when kept.
         scores: Further figures by name, for instance ``mean_similarity``.

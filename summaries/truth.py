@@ -95,7 +95,7 @@ def score(run: Run, truth: Path, *, seed: int = 0) -> list[Score]:
     kept = [summary for summary in run.summaries if summary.kept]
     found = {summary.summary: known.majority([member.part for member in summary.members]) for summary in kept}
     scores = [_score("summaries", found, known.wanted)]
-    images = image_of_parts(run)
+    images = image_of_parts(run)[: run.clustered]
     generator = np.random.default_rng(seed)
     drawn = []
     for _ in range(DRAWS):

@@ -38,12 +38,15 @@ def run_clusters(path: Path, settings: Settings, *, seed: int) -> dict[str, Any]
         group.reason = cohesion.reason
         group.leave(dict(zip(group.first, cohesion.leaves, strict=True)))
     boxes = _Boxes(run, matched, settings.prune.patch)
-    ssims = {number: boxes.ssims(group.stay[:COMPARED]) for number, group in enumerate(groups) if not group.reason}
+    compared = max(COMPARED, 2 * settings.prune.min_members)
+    ssims = {number: boxes.ssims(group.stay[:compared]) for number, group in enumerate(groups) if not group.reason}
     verdicts = prune(list(ssims.values()), settings.prune)
     for number, verdict in zip(ssims, verdicts, strict=True):
         groups[number].reason = verdict.reason
         if verdict.kept:
-            groups[number].leave(dict(zip(groups[number].stay, verdict.leaves, strict=False)))  # the compared ones
+            unlike = dict(zip(groups[number].stay, verdict.leaves, strict=False))  # those that were compared
+            groups[number].barred = [row for row, why in unlike.items() if why]
+            groups[number].leave(unlike)
     _complete(groups, matched, boxes, goal(similarities, settings.prune), settings)
 
     summaries = [_summary(number, group, boxes, clusters) for number, group in enumerate(groups)]
@@ -104,16 +107,12 @@ class _Boxes:
         """Rows there are by now."""
         return len(self._candidate)
 
-    def add(self, candidate: int) -> int:
+    def row(self, candidate: int) -> int:
         """The row of a candidate, a new one where it has none."""
         if candidate not in self._row:
             self._row[candidate] = len(self._candidate)
             self._candidate.append(candidate)
         return self._row[candidate]
-
-    def candidate(self, row: int) -> int:
-        """The candidate of a row."""
-        return self._candidate[row]
 
     def image(self, row: int) -> int:
         """The index of the image that holds the box."""
@@ -155,19 +154,19 @@ class _Group:
 
     Attributes:
         exemplar: The row that stands for it.
-        all: Its parts.
-        first: Of these the one of each image.
+        first: Of its parts the one of each image.
         stay: The rows that belong to it in the end, the exemplar first.
         reason: Why it is pruned; empty while it is kept.
         left: Rows that left, with the reason.
+        barred: Those among them that look unlike the others, and do not come back.
     """
 
     exemplar: int
-    all: list[int]
     first: list[int]
     stay: list[int]
     reason: str = ""
     left: dict[int, str] = field(default_factory=dict)
+    barred: list[int] = field(default_factory=list)
 
     def leave(self, reasons: Mapping[int, str]) -> None:
         """Lets those members go that have a reason to; the exemplar stays."""
@@ -183,38 +182,38 @@ def _group(clusters: Clusters, number: int, image: npt.NDArray[np.int64]) -> _Gr
     first: list[int] = parts[one_per_image(alike, image[parts])].tolist()
     why = "another part of this image is more similar to the exemplar"
     left = dict.fromkeys(sorted(set(parts.tolist()) - set(first)), why)
-    return _Group(exemplar, parts.tolist(), first, first, left=left)
+    return _Group(exemplar, first, first, left=left)
 
 
 def _complete(groups: Sequence[_Group], matched: Matched, boxes: _Boxes, wanted: float, settings: Settings) -> None:
     """Looks for the parts of kept groups in all images; boxes that they take leave the other groups."""
     kept = [group for group in groups if not group.reason]
+    pruned = [group for group in groups if group.reason]
+    exemplars = matched.parts[[group.exemplar for group in pruned]]
     found = complete(
         [np.array(group.stay, dtype=np.int64) for group in kept],
         matched.candidates.similarity,
         matched.candidates.image,
         matched.image,
         exemplars=matched.parts[[group.exemplar for group in kept]],
-        taken=matched.parts[[group.exemplar for group in groups if group.reason]],
+        closed=[np.union1d(exemplars, matched.parts[group.barred]) for group in kept],
         goal=wanted,
         pairs=matched.pairs,
         options=settings.prune,
     )
     taken: set[int] = set()
     for group, candidates in zip(kept, found, strict=True):
-        completed = [boxes.add(candidate) for candidate in candidates.tolist()]
-        gone = [row for row in group.stay if row not in completed]
-        group.left |= dict.fromkeys(gone, "another box of this image matches the summary better, or none does")
-        for row in completed:
-            group.left.pop(row, None)
+        completed = [boxes.row(candidate) for candidate in candidates.tolist()]
+        gone = set(group.stay) - set(completed)
+        group.left |= dict.fromkeys(sorted(gone), "another box matches the summary better, or the box another summary")
+        group.left = {row: why for row, why in group.left.items() if row not in completed}
         group.stay = completed
         taken |= set(completed)
         least = settings.prune.min_members
         if len(completed) < least:
             group.reason = f"its part is found in {len(completed)} images, a summary has at least {least}"
-    for group in groups:
-        if group.reason and group not in kept:
-            group.leave({row: "it belongs to another summary" for row in group.stay if row in taken})
+    for group in pruned:
+        group.leave({row: "it belongs to another summary" for row in group.stay if row in taken})
 
 
 def _summary(number: int, group: _Group, boxes: _Boxes, clusters: Clusters) -> Summary:

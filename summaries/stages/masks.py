@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from masks.batches import batch_size
+from masks.batches import CPU_BATCH, batch_size
 from masks.binarize import binarize
 from masks.classifier import Classifier
 from masks.errors import UserError
@@ -138,7 +138,7 @@ def run_masks(
     """
     run = Run(path)
     rows = [row for row in run.images if row.status == "ok"]
-    size = batch_size(classifier, settings.masks)
+    size = batch_size(classifier, settings.masks) if external is None else CPU_BATCH
     batches = [rows[start : start + size] for start in range(0, len(rows), size)]
     table: list[MaskRow] = []
     records = _records(path / "work" / "masks")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from clustering.affinity import DENSE_PARTS
+from masks.errors import UserError
 from summaries.store import read_npz, write_npz
 
 
@@ -98,9 +99,11 @@ def read_matched(path: Path) -> Matched:
     """Reads what :func:`write_matched` wrote.
 
     Raises:
-        UserError: If the file is missing or damaged.
+        UserError: If the file is missing, damaged, or of an earlier version.
     """
     data = read_npz(path)
+    if "parts" not in data:
+        raise UserError(f"{path} was written by an earlier version: `visual-summaries run` makes it again")
     image, parts = data["image"].astype(np.int64), data["parts"].astype(np.int64)
     similarity = csr_array((data["data"], data["indices"], data["indptr"]), shape=(len(image), len(parts)))
     return Matched(Candidates(similarity, image, data["boxes"], data["region"]), parts, data.get("pairs"))

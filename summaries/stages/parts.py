@@ -207,13 +207,15 @@ def _reduced(
         return describer
     file = files[0].parents[1] / "basis.npz"
     if not file.exists():
-        drawn = [sample(describer(run.frame(run.ids[i]), boxes[i]), seed=i) for i in spread(len(files))]
+        chosen = spread([len(one) for one in boxes])
+        drawn = [sample(describer(run.frame(run.ids[i]), boxes[i]), len(chosen), seed=i) for i in chosen]
         write_npz(file, compress=False, basis=basis(np.concatenate(drawn), numbers, seed=0))
     directions = read_npz(file)["basis"]
 
     def reduced(frame: NDArray[np.uint8], places: NDArray[np.float32]) -> NDArray[np.float32]:
-        with threadpool_limits(limits=1):
-            shorter: NDArray[np.float32] = describer(frame, places) @ directions
+        described = describer(frame, places)
+        with threadpool_limits(limits=1):  # sums must not depend on how many threads there are
+            shorter: NDArray[np.float32] = described @ directions
         return shorter
 
     return reduced

@@ -20,7 +20,7 @@ def world(high=0.8, low=0.1, seed=0):
     return kind, image, alike, np.flatnonzero((kind == 0) | (kind == 1))
 
 
-def run(members, *, exemplars, taken=(), goal=0.5, pairs=None, high=0.8, options=None):
+def run(members, *, exemplars, closed=(), goal=0.5, pairs=None, high=0.8, options=None):
     kind, image, alike, parts = world(high)
     found = complete(
         [np.searchsorted(parts, boxes) for boxes in members],
@@ -28,7 +28,7 @@ def run(members, *, exemplars, taken=(), goal=0.5, pairs=None, high=0.8, options
         image,
         image[parts],
         exemplars=np.array(exemplars, dtype=np.int64),
-        taken=np.array(taken, dtype=np.int64),
+        closed=[np.array(closed, dtype=np.int64)] * len(members),
         goal=goal,
         pairs=pairs,
         options=options,
@@ -63,7 +63,7 @@ def test_what_does_not_match_is_not_taken():
 
 def test_a_box_belongs_to_one_summary_and_no_exemplar_is_taken():
     same = [[box(0, 0), box(1, 0), box(2, 0)], [box(3, 0), box(4, 0), box(5, 0)]]
-    kind, _, found = run(same, exemplars=[box(0, 0), box(3, 0)], taken=[box(5, 0)])
+    kind, _, found = run(same, exemplars=[box(0, 0), box(3, 0)], closed=[box(5, 0)])
     both = np.concatenate(found)
     assert len(np.unique(both)) == len(both)
     assert box(5, 0) not in both
@@ -77,6 +77,51 @@ def test_only_images_that_were_matched_with_the_exemplars_count():
     assert sorted(image[found[0]]) == [0, 1, 2, 3]  # 4 was matched with members, but not with the exemplar
 
 
+def test_members_that_were_matched_with_the_exemplar_alone_stay():
+    star = np.array([[0, image] for image in range(1, IMAGES)])
+    members = [[box(image, 0) for image in range(IMAGES)]]
+    _, _, found = run(members, exemplars=[box(0, 0)], pairs=star)
+    assert sorted(found[0]) == members[0]
+
+
+def test_two_members_are_a_summary():
+    _, image, found = run([[box(0, 0), box(1, 0)]], exemplars=[box(0, 0)])
+    assert sorted(image[found[0]]) == list(range(IMAGES))
+
+
+def test_no_goal_takes_no_box_that_matches_nothing():
+    kind, image, alike, parts = world()
+    none = np.where(kind[:, None] == kind, alike, 0)
+    (found,) = complete(
+        [np.searchsorted(parts, [box(0, 0), box(1, 0)])],
+        csr_array(none[:, parts]),
+        image,
+        image[parts],
+        exemplars=np.array([box(0, 0)]),
+        closed=[np.array([box(3, 0)])],
+        goal=0.0,
+    )
+    assert sorted(found) == [box(i, 0) for i in range(IMAGES) if i != 3]
+
+
+def test_an_image_gives_its_second_box_where_the_first_belongs_to_another_summary():
+    # two boxes of kind 0 in image 2: the twin stands at the place of kind 2
+    _, image, alike, parts = world()
+    twin = box(2, 2)
+    alike[twin], alike[:, twin] = alike[box(2, 0)] * 0.95, alike[:, box(2, 0)] * 0.95
+    members = [[box(0, 0), box(1, 0), box(3, 0)], [box(4, 0), box(5, 0), box(3, 0)]]
+    found = complete(
+        [np.searchsorted(parts, own) for own in members],
+        csr_array(alike[:, parts]),
+        image,
+        image[parts],
+        exemplars=np.array([box(0, 0), box(4, 0)]),
+        closed=[np.zeros(0, np.int64)] * 2,
+        goal=0.5,
+    )
+    assert {int(b) for boxes in found for b in boxes if image[b] == 2} == {box(2, 0), twin}
+
+
 def test_the_share_of_low_similarities_decides():
     mixed = [[box(0, 0), box(1, 0), box(2, 1), box(3, 1)]]  # half of the members are of another kind
     strict, loose = (
@@ -87,7 +132,7 @@ def test_the_share_of_low_similarities_decides():
 
 def test_no_summary_and_no_box():
     empty = np.zeros(0, np.int64)
-    none = complete([], csr_array((0, 0)), empty, empty, exemplars=empty, taken=empty, goal=0.5)
+    none = complete([], csr_array((0, 0)), empty, empty, exemplars=empty, closed=[], goal=0.5)
     assert none == []
 
 
@@ -100,7 +145,7 @@ def test_a_slow_definition_agrees():
         image,
         image[parts],
         exemplars=own[:1],
-        taken=np.zeros(0, np.int64),
+        closed=[np.zeros(0, np.int64)],
         goal=0.25,
     )
     expected = {0: own[0]}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from clustering.reduction import EACH, IMAGES, basis, sample, spread
+from clustering.reduction import IMAGES, SAMPLE, basis, sample, spread
 
 
 def descriptors(count=300, numbers=60, rank=12, seed=0):
@@ -35,14 +35,19 @@ def test_the_same_basis_again():
 
 @pytest.mark.parametrize(("count", "expected"), [(0, 0), (1, 1), (5, 5), (32, 32), (1000, IMAGES)])
 def test_the_images_of_a_basis_are_spread_over_all(count, expected):
-    chosen = spread(count)
+    chosen = spread([7] * count)
     assert len(chosen) == expected
     assert not chosen or (chosen[0] == 0 and chosen[-1] == count - 1)
 
 
+def test_images_without_boxes_make_no_basis():
+    assert spread([0, 3, 0, 0, 5, 0]) == [1, 4]
+
+
 def test_a_sample_is_of_the_descriptors_themselves():
     z = descriptors(count=500)
-    drawn = sample(z, seed=1)
-    assert len(drawn) == EACH
+    drawn = sample(z, 32, seed=1)
+    assert len(drawn) == SAMPLE // 32
     assert {row.tobytes() for row in drawn} <= {row.tobytes() for row in z}
-    assert len(sample(z[:3], seed=1)) == 3
+    assert len(sample(z[:3], 32, seed=1)) == 3
+    assert len(sample(z, 1, seed=1)) == 500

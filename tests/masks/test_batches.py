@@ -27,7 +27,7 @@ def test_what_the_schedule_says_counts_and_a_cpu_has_its_own_number() -> None:
 
 
 @pytest.mark.parametrize(
-    ("free", "expected"),
+    ("memory", "expected"),
     [
         (0, 1),
         (10 * MEGABYTE, 1),
@@ -36,11 +36,21 @@ def test_what_the_schedule_says_counts_and_a_cpu_has_its_own_number() -> None:
         (10**6 * MEGABYTE, LARGEST_BATCH),
     ],
 )
-def test_what_fits_is_a_power_of_two_of_images_in_most_of_the_free_memory(free: int, expected: int) -> None:
+def test_what_fits_is_a_power_of_two_of_images_in_most_of_the_memory(memory: int, expected: int) -> None:
     # ten megabytes an image over what a pass takes anyway, and one that stays
-    assert fitting(220 * MEGABYTE, 260 * MEGABYTE, MEGABYTE, free) == expected
+    assert fitting(220 * MEGABYTE, 260 * MEGABYTE, MEGABYTE, memory) == expected
+
+
+def test_a_card_that_holds_no_pass_gets_single_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise torch.OutOfMemoryError("full")
+
+    model = classifier()
+    model.device = torch.device("cuda")
+    monkeypatch.setattr("masks.batches.pass_memory", full)
+    assert batch_size(model, preset("compact")) == 1
 
 
 def test_passes_on_a_cpu_are_in_full_precision() -> None:
-    with half_precision(torch.device("cpu")):
+    with half_precision(torch.device("cpu"), preset("compact").crisp):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
