@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import csv
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,8 +16,10 @@ from PIL import Image
 from scipy.sparse import csr_array
 
 from clustering.affinity import AffinityOptions
+from masks.models import Classifier, load_classifier
+from summaries.cli import main
 from summaries.drawing import Picture
-from summaries.settings import Settings, plain
+from summaries.settings import Settings, override, plain
 from summaries.stages.matched import Candidates, Matched, write_matched
 from summaries.store import (
     ImageRow,
@@ -150,6 +155,48 @@ QUICK = [
 ]
 """Options with which the whole chain takes a second or two on a handful of images."""
 
+QUICK_SETTINGS = override(
+    Settings(),
+    {
+        "masks": {"smooth": {"iterations": 4}, "crisp": {"iterations": 4}, "batch": 2},
+        "proposals": {"count": 60, "max_kept": 12},
+        "affinity": {"preference": 0.0},
+        "prune": {"cluster_share": 0.0, "min_members": 3},
+    },
+)
+"""The same as settings."""
+
+ENCODER = """
+import torch
+from torch import nn
+
+
+def build():
+    torch.manual_seed(1)
+    network = nn.Sequential(
+        nn.Conv2d(3, 8, 5, 2), nn.ReLU(), nn.Conv2d(8, 16, 5, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(),
+        nn.Linear(64, 20), nn.ReLU(), nn.Linear(20, 3),
+    )
+    network.input_size, network.mean, network.std = (32, 32), (0.5,) * 3, (0.25,) * 3
+    network.classes = ("a", "b", "c")
+    return network
+
+
+def other():
+    torch.manual_seed(2)
+    network = nn.Sequential(nn.Conv2d(3, 8, 16, 16), nn.ReLU(), nn.Flatten(), nn.Linear(32, 3))
+    network.input_size, network.mean, network.std = (32, 32), (0.5,) * 3, (0.25,) * 3
+    network.classes = ("a", "b", "c")
+    return network
+
+
+def without_linear():
+    network = nn.Sequential(nn.Conv2d(3, 3, 5), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    network.input_size, network.mean, network.std = (32, 32), (0.5,) * 3, (0.25,) * 3
+    network.classes = ("a", "b", "c")
+    return network
+"""
+
 
 @dataclass(frozen=True)
 class Folder:
@@ -225,6 +272,94 @@ def promised() -> Callable[[Path], dict[str, bytes]]:
         return files | {"masks.csv": "\n".join(row[0] for row in table).encode()}
 
     return read
+
+
+@pytest.fixture(scope="session")
+def quick_settings() -> Settings:
+    """Those of `Folder.arguments`."""
+    return QUICK_SETTINGS
+
+
+@contextmanager
+def _small_pictures() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("summaries.drawing.SIDE", 48)
+        yield
+
+
+@pytest.fixture(scope="module")
+def small_pictures() -> Iterator[None]:
+    """For files whose subject are not the gallery's pictures."""
+    with _small_pictures():
+        yield
+
+
+@pytest.fixture(scope="session")
+def folder(make_folder: Callable[..., Folder]) -> Folder:
+    """Five photographs, one of them of another size, and four files that cannot be used; no test changes it."""
+    made = make_folder()
+    made.add("p3.png", shift=1, size=(192, 144))
+    (made.photographs / "notes.txt").write_text("no photograph")
+    made.add("cut.jpg")
+    (made.photographs / "cut.jpg").write_bytes((made.photographs / "cut.jpg").read_bytes()[:-900])
+    made.add("tiny.png", size=(20, 40))
+    made.add_plain("plain.png")
+    return made
+
+
+@pytest.fixture(scope="session")
+def done(folder: Folder) -> Path:
+    """A finished run of the folder, with small pictures; no test changes it."""
+    with _small_pictures():
+        assert main(folder.arguments()) == 0
+    return folder.out
+
+
+@pytest.fixture
+def copy(done: Path, tmp_path: Path) -> Path:
+    """A finished run that a test may change."""
+    shutil.copytree(done, tmp_path / "run")
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def classifier(folder: Folder) -> Classifier:
+    """The network of the folder."""
+    return load_classifier(folder.model)
+
+
+@pytest.fixture
+def stages_done(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[set[str], str]]:
+    """Calls the program and gives the stages it did, and its messages."""
+
+    def call(arguments: Sequence[object], status: int = 0) -> tuple[set[str], str]:
+        capfd.readouterr()
+        assert main([str(argument) for argument in arguments]) == status
+        messages = capfd.readouterr().err
+        kept = {line.split(":")[0] for line in messages.splitlines() if line.endswith("unchanged, kept")}
+        did = {line.split(":")[0] for line in messages.splitlines() if ": done in" in line}
+        assert not kept & did
+        return did, messages
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def table() -> Callable[[Path], list[dict[str, str]]]:
+    """Reads the rows of a table."""
+
+    def read(path: Path) -> list[dict[str, str]]:
+        with path.open(newline="") as stream:
+            return list(csv.DictReader(stream))
+
+    return read
+
+
+@pytest.fixture
+def encoder(tmp_path: Path) -> str:
+    """A network that took no part in any run; `other` and `without_linear` stand in the same file."""
+    (tmp_path / "encoder.py").write_text(ENCODER)
+    return f"{tmp_path / 'encoder.py'}:build"
 
 
 @dataclass(frozen=True)

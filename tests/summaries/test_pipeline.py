@@ -1,6 +1,5 @@
-"""The whole chain on a small folder: what it leaves, what it does again, and what it leaves alone."""
+"""The whole chain on a small folder: what it leaves, and which images take part."""
 
-import csv
 import json
 import shutil
 
@@ -9,12 +8,12 @@ import pytest
 from PIL import Image
 
 import summaries
-from clustering.proposals import ProposalOptions
 from masks.errors import UserError
-from masks.models import load_classifier
-from summaries.cli import main
+from summaries.gallery import write_gallery
 from summaries.pipeline import STAGES, Job, run
-from summaries.settings import Settings, override
+from summaries.settings import override
+from summaries.stages.clusters import run_clusters
+from summaries.stages.matched import read_matched
 from summaries.store import Run
 
 COLUMNS = {
@@ -25,80 +24,8 @@ COLUMNS = {
     ),
     "parts.csv": "part image region x0 y0 x1 y1 cluster exemplar similarity",
 }
-QUICK_SETTINGS = override(
-    Settings(),
-    {
-        "masks": {"smooth": {"iterations": 4}, "crisp": {"iterations": 4}, "batch": 2},
-        "proposals": {"count": 60, "max_kept": 12},
-        "affinity": {"preference": 0.0},
-        "prune": {"cluster_share": 0.0, "min_members": 3},
-    },
-)
 
-
-@pytest.fixture(scope="module", autouse=True)
-def small_pictures():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("summaries.drawing.SIDE", 48)  # the gallery's pictures are not the subject here
-        yield
-
-
-@pytest.fixture(scope="module")
-def folder(make_folder):
-    """Five photographs, one of them of another size, and four files that cannot be used."""
-    made = make_folder()
-    made.add("p3.png", shift=1, size=(192, 144))
-    (made.photographs / "notes.txt").write_text("no photograph")
-    made.add("cut.jpg")
-    (made.photographs / "cut.jpg").write_bytes((made.photographs / "cut.jpg").read_bytes()[:-900])
-    made.add("tiny.png", size=(20, 40))
-    made.add_plain("plain.png")
-    return made
-
-
-@pytest.fixture(scope="module")
-def done(folder):
-    assert main(folder.arguments()) == 0
-    return folder.out
-
-
-@pytest.fixture
-def copy(done, tmp_path):
-    """A finished run that a test may change."""
-    shutil.copytree(done, tmp_path / "run")
-    return tmp_path / "run"
-
-
-@pytest.fixture
-def classifier(folder):
-    return load_classifier(folder.model)
-
-
-@pytest.fixture
-def stages_done(capfd):
-    """Calls the program and gives the stages it did, and its messages."""
-
-    def call(arguments, status=0):
-        capfd.readouterr()
-        assert main([str(argument) for argument in arguments]) == status
-        messages = capfd.readouterr().err
-        kept = {line.split(":")[0] for line in messages.splitlines() if line.endswith("unchanged, kept")}
-        did = {line.split(":")[0] for line in messages.splitlines() if ": done in" in line}
-        assert not kept & did
-        return did, messages
-
-    return call
-
-
-def files(path):
-    """Bytes and time of every file of a run but its lock."""
-    found = (file for file in path.rglob("*") if file.is_file() and file.name != ".lock")
-    return {str(file.relative_to(path)): (file.read_bytes(), file.stat().st_mtime_ns) for file in found}
-
-
-def table(path):
-    with path.open(newline="") as stream:
-        return list(csv.DictReader(stream))
+pytestmark = pytest.mark.usefixtures("small_pictures")
 
 
 # --- what a run leaves ---------------------------------------------------------------------------------------
@@ -136,7 +63,7 @@ def test_summaries_have_the_fields_of_the_contract(done):
         assert bool(entry["reason"]) != entry["kept"]
 
 
-def test_members_of_a_summary_are_the_parts_of_its_cluster(done):
+def test_members_of_a_summary_are_the_parts_of_its_cluster(done, table):
     parts = table(done / "parts.csv")
     assert [int(part["part"]) for part in parts] == list(range(len(parts)))
     found = Run(done).summaries
@@ -198,7 +125,7 @@ def test_skipped_files_are_recorded_with_their_reasons(done):
     assert rows["plain"].predicted == 1
 
 
-def test_a_run_is_loaded_and_read(done):
+def test_a_run_is_loaded_and_read(done, table):
     found = summaries.load(done)
     assert found.ids == [f"p{number}" for number in range(5)]
     assert found.mask("p0").binary.shape == (96, 96)
@@ -207,10 +134,10 @@ def test_a_run_is_loaded_and_read(done):
         summaries.load(done / "gallery")
 
 
-def test_python_gives_the_bytes_of_the_command_line(done, folder, classifier, promised, tmp_path):
+def test_python_gives_the_bytes_of_the_command_line(done, folder, classifier, promised, tmp_path, quick_settings):
     classifier.network.train()
     found = summaries.summarize(
-        folder.photographs, classifier, "textured", tmp_path / "run", jobs=1, settings=QUICK_SETTINGS
+        folder.photographs, classifier, "textured", tmp_path / "run", jobs=1, settings=quick_settings
     )
     assert [summary.kept for summary in found.summaries] == [summary.kept for summary in Run(done).summaries]
     assert promised(tmp_path / "run") == promised(done)
@@ -218,30 +145,55 @@ def test_python_gives_the_bytes_of_the_command_line(done, folder, classifier, pr
     assert all(parameter.requires_grad for parameter in classifier.network.parameters())
 
 
+def test_of_large_summaries_those_that_matched_best_are_compared(planted, quick_settings, monkeypatch):
+    monkeypatch.setattr("summaries.stages.clusters.COMPARED", 3)
+    path = planted().run.path
+    lenient = {"similarity_quantile": 0.0, "similarity_share": 1.0, "member_share": 1.0}
+    run_clusters(path, override(quick_settings, {"prune": lenient}), seed=0)
+    entries = json.loads((path / "summaries.json").read_text())
+    kept = [entry for entry in entries if entry["kept"]]
+    assert kept
+    for entry in kept:
+        parts = [member["part"] for member in entry["members"]]
+        assert len(parts) == 8
+        to_others = read_matched(path / "work" / "similarity.npz").among(parts).sum(axis=1)
+        best = {0, *(1 + np.argsort(-to_others[1:])[:2]).tolist()}  # the exemplar stands first
+        assert {k for k, member in enumerate(entry["members"]) if member["ssim"] is not None} == best
+    page = write_gallery(Run(path)).read_text()
+    assert all((path / f"summary-{entry['summary']:02d}.png").is_file() for entry in kept)
+    assert page.count("<span>SSIM –</span>") == sum(len(entry["members"]) - 3 for entry in entries)
+
+
 # --- which images take part ----------------------------------------------------------------------------------
 
 
-def images_of(folder, classifier, out, **options):
-    job = Job(folder=folder.photographs, out=out, jobs=1, settings=QUICK_SETTINGS, **options)
-    return run(job, classifier, until="images").images
+@pytest.fixture
+def images_of(folder, classifier, quick_settings):
+    """Takes the images of the folder into a run and gives their rows."""
+
+    def call(out, **options):
+        job = Job(folder=folder.photographs, out=out, jobs=1, settings=quick_settings, **options)
+        return run(job, classifier, until="images").images
+
+    return call
 
 
-def test_misclassified_images_are_kept_on_request(folder, classifier, tmp_path):
-    rows = {row.id: row for row in images_of(folder, classifier, tmp_path, keep_misclassified=True)}
+def test_misclassified_images_are_kept_on_request(images_of, tmp_path):
+    rows = {row.id: row for row in images_of(tmp_path, keep_misclassified=True)}
     assert rows["plain"].status == "ok"
     assert rows["plain"].predicted == 1
     assert rows["plain"].p0 < 0.5  # of the class that was asked for
     assert rows["cut"].status == "skipped"
 
 
-def test_predicted_takes_each_image_as_what_the_network_sees(folder, classifier, tmp_path):
-    rows = {row.id: row for row in images_of(folder, classifier, tmp_path, target="predicted")}
+def test_predicted_takes_each_image_as_what_the_network_sees(images_of, tmp_path):
+    rows = {row.id: row for row in images_of(tmp_path, target="predicted")}
     assert rows["plain"].status == "ok"
     assert rows["plain"].p0 > 0.5
 
 
-def test_the_limit_counts_what_is_not_skipped(folder, classifier, tmp_path):
-    rows = images_of(folder, classifier, tmp_path, limit=2)
+def test_the_limit_counts_what_is_not_skipped(images_of, tmp_path):
+    rows = images_of(tmp_path, limit=2)
     assert [(row.id, row.status) for row in rows] == [
         ("cut", "skipped"),
         ("notes", "skipped"),
@@ -251,9 +203,9 @@ def test_the_limit_counts_what_is_not_skipped(folder, classifier, tmp_path):
     assert sorted(path.name for path in (tmp_path / "frames").iterdir()) == ["p0.png", "p1.png"]
 
 
-def test_a_smaller_limit_takes_frames_away(folder, classifier, tmp_path):
-    images_of(folder, classifier, tmp_path, limit=4)
-    images_of(folder, classifier, tmp_path, limit=1)
+def test_a_smaller_limit_takes_frames_away(images_of, tmp_path):
+    images_of(tmp_path, limit=4)
+    images_of(tmp_path, limit=1)
     assert [path.name for path in (tmp_path / "frames").iterdir()] == ["p0.png"]
 
 
@@ -276,235 +228,3 @@ def test_a_root_of_class_folders_gives_a_run_each(make_folder, stages_done, tmp_
     assert did == set()
     assert "zebra: the network knows no class 'zebra'" in messages
     assert messages.splitlines()[-1].startswith("visual-summaries: 1 of 3 class folders failed: zebra")
-
-
-# --- masks made elsewhere ------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def elsewhere(folder, tmp_path):
-    """Masks of the first four images: as npz and png, of the size of the frame and of the photograph."""
-    made = tmp_path / "elsewhere"
-    made.mkdir()
-    frame, photograph = np.zeros((96, 96), np.float32), np.zeros((144, 192), np.float32)
-    frame[20:60, 30:70] = 1
-    photograph[30:90, 24 + 45 : 24 + 105] = 1  # the same place: the frame is its middle, scaled by 2 / 3
-    np.savez(made / "p0.npz", crisp=frame)
-    Image.fromarray((frame * 255).astype(np.uint8)).save(made / "p1.png")
-    np.savez(made / "p2.npz", frame[None])
-    Image.fromarray((photograph * 255).astype(np.uint8)).save(made / "p3.png")
-    return made
-
-
-def test_masks_made_elsewhere_take_the_place_of_the_stage(folder, classifier, elsewhere, tmp_path):
-    out = tmp_path / "run"
-    job = Job(folder.photographs, out, limit=4, masks=elsewhere, settings=QUICK_SETTINGS)
-    found = run(job, classifier, until="masks")
-    expected = np.zeros((96, 96), bool)
-    expected[20:60, 30:70] = True
-    for image in ("p0", "p1", "p2", "p3"):
-        mask = found.mask(image)
-        assert np.array_equal(mask.binary, expected)
-        assert np.array_equal(mask.crisp > 0.5, expected)
-        assert found.masks[image].iterations == 0
-    np.savez(elsewhere / "p0.npz", crisp=1 - expected.astype(np.float32))
-    again = run(job, classifier, until="masks")
-    assert np.array_equal(again.mask("p0").binary, ~expected)  # a changed mask is seen
-
-
-def test_the_whole_chain_on_masks_made_elsewhere(folder, elsewhere, stages_done, tmp_path):
-    did, _ = stages_done(folder.arguments("--masks", str(elsewhere), "--limit", "3", out=tmp_path / "run"))
-    assert did == set(STAGES)
-    boxes = np.array([part.box for part in Run(tmp_path / "run").parts])
-    assert len(boxes)
-    margin = ProposalOptions().margin * 96 / 224
-    low, high = (30 - margin, 20 - margin), (70 + margin, 60 + margin)
-    inside = np.minimum(boxes[:, 2:], high) - np.maximum(boxes[:, :2], low)
-    share = inside.clip(0).prod(1) / (boxes[:, 2:] - boxes[:, :2]).prod(1)
-    assert share.min() >= 0.74  # a part lies on the mask or near it; whole pixels
-
-
-def test_what_is_wrong_with_masks_made_elsewhere_is_said(folder, classifier, elsewhere, stages_done, tmp_path):
-    out = tmp_path / "run"
-    _, messages = stages_done(folder.arguments("--masks", str(elsewhere), out=out), status=2)
-    assert messages.splitlines()[-1].endswith("has neither p4.npz nor p4.png")
-    _, messages = stages_done(folder.arguments("--masks", str(elsewhere / "no"), out=out), status=2)
-    assert "is not a folder" in messages
-    for mask, message in (
-        (np.zeros((50, 60)), "is 50x60, the frame is 96x96 and the photograph 96x96"),
-        (np.full((96, 96), 2.0), "no .H, W. array in .0, 1."),
-        (np.full((96, 96), np.nan), "no .H, W. array in .0, 1."),
-    ):
-        np.savez(elsewhere / "p4.npz", mask)
-        job = Job(folder.photographs, out, masks=elsewhere, settings=QUICK_SETTINGS)
-        with pytest.raises(UserError, match=message):
-            run(job, classifier, until="masks")
-
-
-# --- what is done again, and what is not ---------------------------------------------------------------------
-
-
-def test_the_same_command_changes_nothing(folder, copy, stages_done):
-    before = files(copy)
-    did, messages = stages_done(folder.arguments(out=copy))
-    assert did == set()
-    assert messages.splitlines() == [f"{stage}: unchanged, kept" for stage in STAGES]
-    assert files(copy) == before
-
-
-@pytest.mark.parametrize(
-    ("option", "value", "said"),
-    [
-        ("--set.affinity.preference", "-1.5", "affinity.preference 0.0 -> -1.5"),
-        ("--set.prune.min-members", "2", "prune.min_members 3 -> 2"),
-    ],
-)
-def test_a_changed_option_does_again_what_depends_on_it(folder, copy, stages_done, option, value, said):
-    before = files(copy)
-    did, messages = stages_done(folder.arguments(option, value, out=copy))
-    assert "clusters" in did <= {"clusters", "gallery"}
-    assert f"clusters: again, changed: {said}" in messages
-    same = [name for name in before if name.startswith(("frames/", "masks", "images.csv", "work/"))]
-    after = files(copy)
-    assert [name for name in same if after[name] != before[name]] == []
-
-
-def test_a_changed_summary_draws_the_gallery_again(folder, copy, stages_done):
-    did, messages = stages_done(folder.arguments("--set.affinity.preference", "0.99", out=copy))
-    assert did == {"clusters", "gallery"}
-    assert "gallery: again, changed:" in messages
-
-
-def test_a_changed_photograph_does_its_stages_again(make_folder, classifier, tmp_path):
-    folder = make_folder(3)
-    job = Job(folder.photographs, tmp_path, settings=QUICK_SETTINGS)
-    run(job, classifier, until="masks")
-    before = files(tmp_path)
-    folder.add("p2.png", shift=7)
-    found = run(job, classifier, until="masks")
-    after = files(tmp_path)
-    assert found.info["stages"]["masks"]["counts"]["batches kept"] == 1
-    assert after["masks/p0.npz"] == before["masks/p0.npz"]
-    assert after["masks/p2.npz"][0] != before["masks/p2.npz"][0]
-
-
-def test_a_growing_limit_keeps_the_batches_that_are_there(folder, classifier, done, tmp_path):
-    for limit, batches, kept in ((2, 1, 0), (4, 2, 1), (3, 2, 1), (5, 3, 1)):
-        job = Job(folder.photographs, tmp_path, limit=limit, settings=QUICK_SETTINGS)
-        counts = run(job, classifier, until="masks").info["stages"]["masks"]["counts"]
-        assert counts == {"images": limit, "batches": batches, "batches kept": kept, "collapsed": 0}
-    for path in (done / "masks").iterdir():
-        assert (tmp_path / "masks" / path.name).read_bytes() == path.read_bytes()
-
-
-def test_going_back_to_other_options_gives_their_masks(make_folder, classifier, tmp_path):
-    folder = make_folder(3)
-    one = QUICK_SETTINGS
-    other = override(one, {"masks": {"crisp": {"iterations": 2}, "smooth": {"iterations": 9}}})
-    found = []
-    for settings in (one, other, one):
-        job = Job(folder.photographs, tmp_path, settings=settings)
-        result = run(job, classifier, until="masks")
-        found.append({image: (tmp_path / "masks" / f"{image}.npz").read_bytes() for image in result.ids})
-    assert found[0] != found[1]
-    assert found[0] == found[2]
-
-
-def test_a_deleted_mask_comes_back_with_the_same_bytes(folder, copy, promised, stages_done):
-    before = promised(copy)
-    (copy / "masks" / "p2.npz").unlink()
-    did, messages = stages_done(folder.arguments(out=copy))
-    assert "masks" in did <= {"masks", "gallery"}
-    assert "masks: again, its files are not all there" in messages
-    assert "batches kept 2" in messages
-    assert promised(copy) == before
-
-
-def test_deleted_work_is_done_again_with_the_same_bytes(folder, copy, promised, stages_done):
-    before = promised(copy)
-    shutil.rmtree(copy / "work")
-    did, _ = stages_done(folder.arguments(out=copy))
-    assert did == {"proposals", "matching"}
-    assert promised(copy) == before
-
-
-# --- one stage again -----------------------------------------------------------------------------------------
-
-
-def test_cluster_does_matching_and_clusters_again(copy, promised, stages_done):
-    before = promised(copy)
-    did, _ = stages_done(["cluster", copy, "--jobs", "1"])
-    assert did == {"matching", "clusters"}
-    assert promised(copy) == before
-    did, _ = stages_done(["cluster", copy, "--jobs", "1", "--set.affinity.preference", "0.99"])
-    assert did == {"matching", "clusters"}
-    assert Run(copy).info["config"]["settings"]["affinity"]["preference"] == 0.99
-    assert Run(copy).info["config"]["settings"]["proposals"]["count"] == 60  # what was not given stays
-    assert len(Run(copy).summaries) > len(json.loads(before["summaries.json"]))
-
-
-def test_options_may_stand_before_the_run(copy, stages_done):
-    did, _ = stages_done(["cluster", "--jobs", "1", copy])
-    assert did == {"matching", "clusters"}
-    assert Run(copy).info["config"]["settings"]["proposals"]["count"] == 60
-
-
-def test_gallery_is_drawn_again(copy, capsys):
-    shutil.rmtree(copy / "gallery")
-    assert main(["gallery", str(copy)]) == 0
-    captured = capsys.readouterr()
-    assert captured.out.splitlines()[-1] == str(copy / "gallery" / "index.html")
-    assert (copy / "gallery" / "index.html").is_file()
-    assert "gallery: again, as asked" in captured.err
-
-
-def test_masks_are_made_again(copy, promised, stages_done):
-    before = promised(copy)
-    did, messages = stages_done(["masks", copy])
-    assert did == {"masks"}
-    assert "batches 3, batches kept 0" in messages
-    assert promised(copy) == before
-    stages_done(["masks", copy, "--set.masks.crisp.iterations", "5"])
-    assert promised(copy)["p0.npz"] != before["p0.npz"]
-    settings = Run(copy).info["config"]["settings"]["masks"]
-    assert (settings["crisp"]["iterations"], settings["smooth"]["iterations"]) == (5, 4)
-
-
-def test_status_tells_what_is_done_left_and_skipped(copy, capsys):
-    info = json.loads((copy / "run.json").read_text())
-    del info["stages"]["gallery"]
-    info["stages"]["clusters"]["status"] = "started"
-    (copy / "run.json").write_text(json.dumps(info))
-    assert main(["status", str(copy)]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith(f"{copy}: textured")
-    assert [line.split()[:2] for line in lines[1:7]] == [
-        *([stage, "done"] for stage in STAGES[:4]),
-        ["clusters", "started:"],
-        ["gallery", "left"],
-    ]
-    assert any(line.startswith("  skipped 1: predicted as plain") for line in lines)
-    assert sum(line.startswith("  skipped") for line in lines) == 4
-
-
-def test_a_summary_is_named_and_unnamed(copy, stages_done):
-    did, _ = stages_done(["name", copy, "0", "round window"])
-    assert did == {"gallery"}
-    assert table(copy / "names.csv") == [{"summary": "0", "name": "round window"}]
-    assert summaries.load(copy).summaries[0].name == "round window"
-    stages_done(["name", copy, "0", ""])
-    assert summaries.load(copy).summaries[0].name == ""
-    _, messages = stages_done(["name", copy, "99", "nothing"], status=2)
-    assert "has no summary 99" in messages
-
-
-def test_a_name_stays_with_its_parts_when_clusters_are_made_again(copy):
-    before = Run(copy).summaries
-    assert main(["name", str(copy), str(before[-1].summary), "the mark"]) == 0
-    assert main(["cluster", str(copy)]) == 0
-    assert main(["cluster", str(copy), "--set.affinity.preference", "0.6"]) == 0
-    named = {one.name: {(m.image, m.box) for m in one.members} for one in Run(copy).summaries if one.name}
-    old = {(m.image, m.box) for m in before[-1].members}
-    for name, members in named.items():
-        assert name == "the mark"
-        assert 2 * len(members & old) > len(members | old)

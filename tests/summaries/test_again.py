@@ -1,0 +1,186 @@
+"""A run that is there already: what is done again, and what is left alone."""
+
+import json
+import shutil
+
+import pytest
+
+import summaries
+from summaries.cli import main
+from summaries.pipeline import STAGES, Job, run
+from summaries.settings import override
+from summaries.store import Run
+
+pytestmark = pytest.mark.usefixtures("small_pictures")
+
+
+def files(path):
+    """Bytes and time of every file of a run but its lock."""
+    found = (file for file in path.rglob("*") if file.is_file() and file.name != ".lock")
+    return {str(file.relative_to(path)): (file.read_bytes(), file.stat().st_mtime_ns) for file in found}
+
+
+def test_the_same_command_changes_nothing(folder, copy, stages_done):
+    before = files(copy)
+    did, messages = stages_done(folder.arguments(out=copy))
+    assert did == set()
+    assert messages.splitlines() == [f"{stage}: unchanged, kept" for stage in STAGES]
+    assert files(copy) == before
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--set.affinity.preference", "-1.5", "affinity.preference 0.0 -> -1.5"),
+        ("--set.prune.min-members", "2", "prune.min_members 3 -> 2"),
+    ],
+)
+def test_a_changed_option_does_again_what_depends_on_it(folder, copy, stages_done, option, value, said):
+    before = files(copy)
+    did, messages = stages_done(folder.arguments(option, value, out=copy))
+    assert "clusters" in did <= {"clusters", "gallery"}
+    assert f"clusters: again, changed: {said}" in messages
+    same = [name for name in before if name.startswith(("frames/", "masks", "images.csv", "work/"))]
+    after = files(copy)
+    assert [name for name in same if after[name] != before[name]] == []
+
+
+def test_a_changed_summary_draws_the_gallery_again(folder, copy, stages_done):
+    did, messages = stages_done(folder.arguments("--set.affinity.preference", "0.99", out=copy))
+    assert did == {"clusters", "gallery"}
+    assert "gallery: again, changed:" in messages
+
+
+def test_a_changed_photograph_does_its_stages_again(make_folder, classifier, tmp_path, quick_settings):
+    folder = make_folder(3)
+    job = Job(folder.photographs, tmp_path, settings=quick_settings)
+    run(job, classifier, until="masks")
+    before = files(tmp_path)
+    folder.add("p2.png", shift=7)
+    found = run(job, classifier, until="masks")
+    after = files(tmp_path)
+    assert found.info["stages"]["masks"]["counts"]["batches kept"] == 1
+    assert after["masks/p0.npz"] == before["masks/p0.npz"]
+    assert after["masks/p2.npz"][0] != before["masks/p2.npz"][0]
+
+
+def test_a_growing_limit_keeps_the_batches_that_are_there(folder, classifier, done, tmp_path, quick_settings):
+    for limit, batches, kept in ((2, 1, 0), (4, 2, 1), (3, 2, 1), (5, 3, 1)):
+        job = Job(folder.photographs, tmp_path, limit=limit, settings=quick_settings)
+        counts = run(job, classifier, until="masks").info["stages"]["masks"]["counts"]
+        assert counts == {"images": limit, "batches": batches, "batches kept": kept, "collapsed": 0}
+    for path in (done / "masks").iterdir():
+        assert (tmp_path / "masks" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_going_back_to_other_options_gives_their_masks(make_folder, classifier, tmp_path, quick_settings):
+    folder = make_folder(3)
+    one = quick_settings
+    other = override(one, {"masks": {"crisp": {"iterations": 2}, "smooth": {"iterations": 9}}})
+    found = []
+    for settings in (one, other, one):
+        job = Job(folder.photographs, tmp_path, settings=settings)
+        result = run(job, classifier, until="masks")
+        found.append({image: (tmp_path / "masks" / f"{image}.npz").read_bytes() for image in result.ids})
+    assert found[0] != found[1]
+    assert found[0] == found[2]
+
+
+def test_a_deleted_mask_comes_back_with_the_same_bytes(folder, copy, promised, stages_done):
+    before = promised(copy)
+    (copy / "masks" / "p2.npz").unlink()
+    did, messages = stages_done(folder.arguments(out=copy))
+    assert "masks" in did <= {"masks", "gallery"}
+    assert "masks: again, its files are not all there" in messages
+    assert "batches kept 2" in messages
+    assert promised(copy) == before
+
+
+def test_deleted_work_is_done_again_with_the_same_bytes(folder, copy, promised, stages_done):
+    before = promised(copy)
+    shutil.rmtree(copy / "work")
+    did, _ = stages_done(folder.arguments(out=copy))
+    assert did == {"proposals", "matching"}
+    assert promised(copy) == before
+
+
+# --- one stage again -----------------------------------------------------------------------------------------
+
+
+def test_cluster_does_matching_and_clusters_again(copy, promised, stages_done):
+    before = promised(copy)
+    did, _ = stages_done(["cluster", copy, "--jobs", "1"])
+    assert did == {"matching", "clusters"}
+    assert promised(copy) == before
+    did, _ = stages_done(["cluster", copy, "--jobs", "1", "--set.affinity.preference", "0.99"])
+    assert did == {"matching", "clusters"}
+    assert Run(copy).info["config"]["settings"]["affinity"]["preference"] == 0.99
+    assert Run(copy).info["config"]["settings"]["proposals"]["count"] == 60  # what was not given stays
+    assert len(Run(copy).summaries) > len(json.loads(before["summaries.json"]))
+
+
+def test_options_may_stand_before_the_run(copy, stages_done):
+    did, _ = stages_done(["cluster", "--jobs", "1", copy])
+    assert did == {"matching", "clusters"}
+    assert Run(copy).info["config"]["settings"]["proposals"]["count"] == 60
+
+
+def test_gallery_is_drawn_again(copy, capsys):
+    shutil.rmtree(copy / "gallery")
+    assert main(["gallery", str(copy)]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.splitlines()[-1] == str(copy / "gallery" / "index.html")
+    assert (copy / "gallery" / "index.html").is_file()
+    assert "gallery: again, as asked" in captured.err
+
+
+def test_masks_are_made_again(copy, promised, stages_done):
+    before = promised(copy)
+    did, messages = stages_done(["masks", copy])
+    assert did == {"masks"}
+    assert "batches 3, batches kept 0" in messages
+    assert promised(copy) == before
+    stages_done(["masks", copy, "--set.masks.crisp.iterations", "5"])
+    assert promised(copy)["p0.npz"] != before["p0.npz"]
+    settings = Run(copy).info["config"]["settings"]["masks"]
+    assert (settings["crisp"]["iterations"], settings["smooth"]["iterations"]) == (5, 4)
+
+
+def test_status_tells_what_is_done_left_and_skipped(copy, capsys):
+    info = json.loads((copy / "run.json").read_text())
+    del info["stages"]["gallery"]
+    info["stages"]["clusters"]["status"] = "started"
+    (copy / "run.json").write_text(json.dumps(info))
+    assert main(["status", str(copy)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"{copy}: textured")
+    assert [line.split()[:2] for line in lines[1:7]] == [
+        *([stage, "done"] for stage in STAGES[:4]),
+        ["clusters", "started:"],
+        ["gallery", "left"],
+    ]
+    assert any(line.startswith("  skipped 1: predicted as plain") for line in lines)
+    assert sum(line.startswith("  skipped") for line in lines) == 4
+
+
+def test_a_summary_is_named_and_unnamed(copy, stages_done, table):
+    did, _ = stages_done(["name", copy, "0", "round window"])
+    assert did == {"gallery"}
+    assert table(copy / "names.csv") == [{"summary": "0", "name": "round window"}]
+    assert summaries.load(copy).summaries[0].name == "round window"
+    stages_done(["name", copy, "0", ""])
+    assert summaries.load(copy).summaries[0].name == ""
+    _, messages = stages_done(["name", copy, "99", "nothing"], status=2)
+    assert "has no summary 99" in messages
+
+
+def test_a_name_stays_with_its_parts_when_clusters_are_made_again(copy):
+    before = Run(copy).summaries
+    assert main(["name", str(copy), str(before[-1].summary), "the mark"]) == 0
+    assert main(["cluster", str(copy)]) == 0
+    assert main(["cluster", str(copy), "--set.affinity.preference", "0.6"]) == 0
+    named = {one.name: {(m.image, m.box) for m in one.members} for one in Run(copy).summaries if one.name}
+    old = {(m.image, m.box) for m in before[-1].members}
+    for name, members in named.items():
+        assert name == "the mark"
+        assert 2 * len(members & old) > len(members | old)
