@@ -7,10 +7,10 @@ its members,
 
     score of box b = mean_{m of other images} Corr(b, m),
 
-as the members of a summary have to (`clustering.prune`). By falling score boxes are given to summaries: an image has
-one box in a summary, and a box belongs to one summary. The exemplar stays where it is, and members that SSIM sent away
-do not come back; boxes that are new are not compared by SSIM. Departure: the paper's clusters keep the parts that
-affinity propagation gave them. Figures in docs/decisions.md.
+most of them as well as the members of a summary have to (`clustering.prune`). By falling score boxes are given to
+summaries: an image has one box in a summary, and a box belongs to one summary. The exemplar stays where it is, and
+members that SSIM sent away do not come back; boxes that are new are not compared by SSIM. Departure: the paper's
+clusters keep the parts that affinity propagation gave them. Figures in docs/decisions.md.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def complete(
         closed: For each summary further boxes that it may not take.
         goal: The similarity that members have to reach (`clustering.prune.goal`).
         pairs: int64 (n, 2), the pairs of images that were matched, one < other; None for all.
-        options: `similarity_share` is used; the defaults without it.
+        options: `joins_share` is used; the defaults without it.
 
     Returns:
         For each summary the boxes that belong to it, at most one an image, the exemplar first, then by falling score.
@@ -68,7 +68,7 @@ def complete(
             to_others = found[:, own[_matched(image, parts_image[own], matched)]]
             under = ((to_others < goal) | (to_others <= 0)).mean(axis=1)
             free = ~np.isin(here, exemplars) & ~np.isin(here, closed[number])
-            fits = np.flatnonzero(free & (under < options.similarity_share))
+            fits = np.flatnonzero(free & (under < options.joins_share))
             scores = to_others[fits].mean(axis=1)
             claims += [(float(score), number, image, start + int(box)) for score, box in zip(scores, fits, strict=True)]
     chosen: list[list[int]] = [[int(exemplar)] for exemplar in exemplars]

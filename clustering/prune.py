@@ -42,6 +42,8 @@ class PruneOptions:
             0 keeps all (here: 0.4, see docs/decisions.md).
         similarity_share: Share of a member's similarities under that quantile from which it leaves, in (0, 1] (here:
             0.6, as the reference's for SSIM).
+        joins_share: Share of a box's similarities to a summary's members under that quantile from which it does not join
+            the summary, in (0, 1] (see `clustering.complete`; here: 0.4, see docs/decisions.md).
         cluster_share: Share of the class's median SSIM that a cluster's median has to reach, >= 0 (reference: 0.9;
             here: 0.5).
         member_share: Share of a member's SSIMs under the class's median from which it leaves, in (0, 1]
@@ -52,6 +54,7 @@ class PruneOptions:
     min_members: int = 5
     similarity_quantile: float = 0.4
     similarity_share: float = 0.6
+    joins_share: float = 0.4
     cluster_share: float = 0.5
     member_share: float = 0.8
     patch: int = 64
