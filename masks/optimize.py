@@ -121,13 +121,13 @@ def run_stage(
     for step in range(stage.iterations):
         rows = active.rows
         turns = watch.turns(rows, step)
-        share = stage.share(step) * (1 + stage.wobble * (2 * torch.rand(1, generator=generator).item() - 1))
+        share = stage.area * (1 + stage.wobble * (2 * torch.rand(1, generator=generator).item() - 1))
         fields = basis.fields(active.theta)
-        masks = cut(fields, share, stage, step, cleaning) if stage.area is not None else fields
+        masks = cut(fields, share, stage, step, cleaning) if stage.area else fields
         perturbed = _shifted(_perturbed(prepared, turns, rows, masks), jitter, generator)
         with half_precision(images.device, stage):
             log_p = classifier.log_probabilities(perturbed, targets[rows])
-        loss = log_odds(log_p) if stage.area is not None else log_p.exp() + stage.l1 * area(masks)
+        loss = log_odds(log_p) if stage.area else log_p.exp() + stage.l1 * area(masks)
         # regularisers of neighbours act on the grid, as in the reference program
         if stage.tv:
             loss = loss + stage.tv * total_variation(active.theta, stage.beta)
@@ -146,7 +146,7 @@ def run_stage(
         tick(step + 1)
     tick(stage.iterations)
     if not stage.drop:
-        found = _final(basis.fields(active.theta).detach(), stage, stage.iterations - 1, cleaning)
+        found = _final(basis.fields(active.theta).detach(), stage, cleaning)
     return found, [row[~row.isnan()].cpu() for row in losses]
 
 
@@ -208,7 +208,7 @@ class _Watch:
             near = torch.ones_like(near)
         if (step >= self._stage.ramp or last) and near.any():
             looked = rows[near]
-            masks = _final(fields[near], self._stage, step, self._cleaning)
+            masks = _final(fields[near], self._stage, self._cleaning)
             self._gaps[looked] = self._measured(cleaned(masks, self._cleaning).to(masks), looked)
             worst = self._gaps[looked].amax(dim=1)
             better = worst < self._best[looked]
@@ -234,7 +234,7 @@ class _Active:
     def __init__(self, theta: Tensor, stage: Stage) -> None:
         self.rows = torch.arange(len(theta), device=theta.device)
         self.theta = theta.requires_grad_()
-        self._clamp = stage.area is None
+        self._clamp = not stage.area
         self._optimizer = torch.optim.Adam([self.theta], lr=stage.rate, betas=(stage.momentum, 0.999))
 
     def step(self, gradient: Tensor) -> None:
@@ -286,11 +286,9 @@ def cut(fields: Tensor, share: float, stage: Stage, step: int, cleaning: BinaryO
     return torch.where(clean == (masks.detach() > 0.5), masks, clean.to(masks.dtype))
 
 
-def _final(fields: Tensor, stage: Stage, step: int, cleaning: BinaryOptions) -> Tensor:
-    """The masks (N, 1, H, W) that fields (N, 1, H, W) become when a stage ends with a pass."""
-    if stage.area is None:
-        return fields
-    return cut(fields, stage.share(step), stage, max(stage.ramp, _CLEAN_FROM), cleaning)
+def _final(fields: Tensor, stage: Stage, cleaning: BinaryOptions) -> Tensor:
+    """The masks (N, 1, H, W) that fields (N, 1, H, W) become when a stage ends."""
+    return cut(fields, stage.area, stage, max(stage.ramp, _CLEAN_FROM), cleaning) if stage.area else fields
 
 
 def cleaned(masks: Tensor, cleaning: BinaryOptions) -> Tensor:

@@ -62,9 +62,8 @@ class Stage:
         tv: Weight of the total variation, >= 0 (paper: 1e-4 smooth, 1 crisp).
         beta: Exponent of the total variation, > 0 (paper: 3).
         sparsity: Weight of mean m (1 - m), >= 0 (paper: 0 smooth, 2 crisp).
-        area: Share of the frame that the mask takes, in (0, 1], until the pass ``ramp`` and at the last pass; between
-            them it grows evenly, so that an image that holds out gets a larger mask. The mask is a field cut at that
-            quantile, and l1 is not used. None: what the loss makes of it (paper).
+        area: Share of the frame that the mask takes, in (0, 1]: the mask is a field cut at a quantile, and l1 is not
+            used. 0: what the loss makes of it (paper).
         wobble: Largest random change of that share in a pass, relative, in [0, 1).
         sharpness: Of that cut, at the first pass and from the pass ``ramp`` on, in 1 / standard deviation of the
             field, > 0.
@@ -85,17 +84,11 @@ class Stage:
     tv: float = 1e-4
     beta: float = 3.0
     sparsity: float = 0.0
-    area: tuple[float, float] | None = None
+    area: float = 0.0
     wobble: float = 0.0
     sharpness: tuple[float, float] = (12.0, 32.0)
     ramp: int = 20
     drop: float = 0.0
-
-    def share(self, step: int) -> float:
-        """The share of the frame that a mask of given area takes in a pass, counted from 0."""
-        first, last = self.area or (0.0, 0.0)
-        grown = (step - self.ramp) / max(self.iterations - 1 - self.ramp, 1)
-        return first + (last - first) * min(max(grown, 0.0), 1.0)
 
 
 @dataclass(frozen=True)
@@ -148,7 +141,7 @@ PRESETS["compact"] = Schedule(
         perturbations=("blur:10", "blur:5", "constant:mean"),
         jitter=2,
         tv=0.0,
-        area=(0.25, 0.39),
+        area=0.3,
         wobble=0.15,
         drop=0.9998,
     ),

@@ -121,9 +121,7 @@ def test_the_compact_mask_is_nearly_binary_and_takes_its_area() -> None:
     schedule = PRESETS["compact"]
     for share in (0.1, 0.3):
         with classifier() as model:
-            found = optimize(
-                model, images, targets, replace(schedule, crisp=replace(schedule.crisp, area=(share, share)))
-            )
+            found = optimize(model, images, targets, replace(schedule, crisp=replace(schedule.crisp, area=share)))
         assert ((area(found.crisp) - share).abs() < 0.02).all()
         assert (greyness(found.crisp) < 0.05).all()
 
