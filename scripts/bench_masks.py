@@ -50,6 +50,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--images", type=int, default=48)
     parser.add_argument("--batch", type=int, default=0, help="images at once, of the default preset; 0: what fits")
+    parser.add_argument("--against", nargs="+", default=["reference", "paper"], help="presets, one image at a time")
     parser.add_argument("--peak", type=float, help="of the device, TFLOP/s")
     arguments = parser.parse_args()
     device = choose_device(arguments.device)
@@ -63,7 +64,7 @@ def main() -> None:
         print(f"{'':<22}{'images/s':>9}{'passes':>8}{'area':>7}{'blur:10':>9}{'grey':>8}{'memory':>10}")
         optimize(classifier, images[:1], targets[:1], shortened(schedule))  # warm up
         default = measure(classifier, images[:count], targets[:count], schedule, DEFAULT_PRESET, arguments.peak)
-        for name in ("reference", "paper"):
+        for name in arguments.against:
             schedule_of = replace(preset(name), batch=1)
             slow = measure(
                 classifier, images[:count], targets[:count], schedule_of, f"{name}, one by one", arguments.peak
