@@ -42,8 +42,8 @@ class PruneOptions:
             0 keeps all (here: 0.4, see docs/decisions.md).
         similarity_share: Share of a member's similarities under that quantile from which it leaves, in (0, 1] (here:
             0.6, as the reference's for SSIM).
-        joins_share: Share of a box's similarities to a summary's members under that quantile from which it stays out of the
-            summary, in (0, 1] (see `clustering.complete`; here: 0.4, see docs/decisions.md).
+        joins_share: Share of a box's similarities to a summary's members under that quantile from which it stays out
+            of the summary, in (0, 1] (see `clustering.complete`; here: 0.4, see docs/decisions.md).
         cluster_share: Share of the class's median SSIM that a cluster's median has to reach, >= 0 (reference: 0.9;
             here: 0.5).
         member_share: Share of a member's SSIMs under the class's median from which it leaves, in (0, 1]
