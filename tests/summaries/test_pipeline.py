@@ -82,6 +82,14 @@ def test_members_of_a_summary_are_the_parts_of_its_cluster(done, table):
     assert {int(part["cluster"]) for part in parts} <= {-1, *(summary.summary for summary in found)}
 
 
+def test_boxes_that_complete_summaries_follow_the_parts(done):
+    run = Run(done)
+    assert run.clustered == run.info["stages"]["matching"]["counts"]["parts"] < len(run.parts)
+    assert all(part.cluster >= 0 for part in run.parts[run.clustered :])
+    members = [member.part for summary in run.summaries for member in summary.members]
+    assert len(members) == len(set(members))
+
+
 def test_frames_are_the_photographs_resized_and_cut(done, folder):
     found = Run(done)
     for image in ("p0", "p3"):
