@@ -48,6 +48,7 @@ def run_clusters(path: Path, settings: Settings, *, seed: int) -> dict[str, Any]
             groups[number].barred = [row for row, why in unlike.items() if why]
             groups[number].leave(unlike)
     _complete(groups, matched, boxes, goal(similarities, settings.prune), settings)
+    groups.sort(key=lambda group: (-len(group.stay), group.exemplar))  # the largest first, now that they are complete
 
     summaries = [_summary(number, group, boxes, clusters) for number, group in enumerate(groups)]
     _carry_names(path, summaries)

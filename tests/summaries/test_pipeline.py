@@ -156,7 +156,7 @@ def test_python_gives_the_bytes_of_the_command_line(done, folder, classifier, pr
 def test_of_large_summaries_those_that_matched_best_are_compared(planted, quick_settings, monkeypatch):
     monkeypatch.setattr("summaries.stages.clusters.COMPARED", 3)
     path = planted().run.path
-    lenient = {"similarity_quantile": 0.0, "similarity_share": 1.0, "member_share": 1.0}
+    lenient = {"similarity_quantile": 0.0, "similarity_share": 1.0, "joins_share": 1.0, "member_share": 1.0}
     run_clusters(path, override(quick_settings, {"prune": lenient}), seed=0)
     entries = json.loads((path / "summaries.json").read_text())
     kept = [entry for entry in entries if entry["kept"]]
