@@ -32,6 +32,7 @@ def complete(
     parts_image: NDArray[np.int64],
     *,
     exemplars: NDArray[np.int64],
+    taken: NDArray[np.int64],
     closed: Sequence[NDArray[np.int64]],
     goal: float,
     pairs: NDArray[np.int64] | None = None,
@@ -45,6 +46,7 @@ def complete(
         boxes_image: int64 (B,), the image that holds each box, rising.
         parts_image: int64 (P,), the image that holds each part.
         exemplars: int64 (S,), the box that stands for each summary; no other takes it.
+        taken: Further boxes that no summary may take.
         closed: For each summary further boxes that it may not take.
         goal: The similarity that members have to reach (`clustering.prune.goal`).
         pairs: int64 (n, 2), the pairs of images that were matched, one < other; None for all.
@@ -59,23 +61,22 @@ def complete(
     edges = np.flatnonzero(np.diff(boxes_image, prepend=-1, append=-1))
     for start, end in itertools.pairwise(edges.tolist()):
         image = int(boxes_image[start])
-        found, here = similarity[start:end].toarray(), np.arange(start, end)
-        for number, own in enumerate(members):
-            home = boxes_image[exemplars[number : number + 1]]
-            if home[0] == image or not _matched(image, home, matched).all():
-                continue
-            # never empty: the exemplar is a member, and its image another one
+        found = similarity[start:end].toarray()
+        at_home = _matched(image, boxes_image[exemplars], matched)
+        for number in np.flatnonzero(at_home).tolist():
+            own = members[number]
+            # never empty: the exemplar is a member
             to_others = found[:, own[_matched(image, parts_image[own], matched)]]
             under = ((to_others < goal) | (to_others <= 0)).mean(axis=1)
-            free = ~np.isin(here, exemplars) & ~np.isin(here, closed[number])
-            fits = np.flatnonzero(free & (under < options.joins_share))
+            fits = np.flatnonzero(under < options.joins_share)
             scores = to_others[fits].mean(axis=1)
             claims += [(float(score), number, image, start + int(box)) for score, box in zip(scores, fits, strict=True)]
-    chosen: list[list[int]] = [[int(exemplar)] for exemplar in exemplars]
+    chosen: list[list[int]] = [[exemplar] for exemplar in exemplars.tolist()]
+    given: set[int] = {*exemplars.tolist(), *taken.tolist()}
     served: set[tuple[int, int]] = set()
-    given: set[int] = set()
+    barred = {(number, box) for number, boxes in enumerate(closed) for box in boxes.tolist()}
     for _, number, image, box in sorted(claims, key=lambda claim: (-claim[0], *claim[1:])):
-        if box not in given and (number, image) not in served:
+        if box not in given and (number, image) not in served and (number, box) not in barred:
             given.add(box)
             served.add((number, image))
             chosen[number].append(box)

@@ -16,7 +16,7 @@ sum of squares, rank correlation of boxes' best scores, and share of boxes with 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,21 +29,35 @@ SAMPLE = 4000
 """Descriptors that it is made of, about: as many of each image, or all that it has."""
 
 
-def spread(counts: Sequence[int]) -> list[int]:
-    """Which images a basis is made of: at most `IMAGES`, evenly spread over those that have boxes at all.
+def learn(
+    counts: Sequence[int], describe: Callable[[int], NDArray[np.float32]], numbers: int, *, seed: int
+) -> NDArray[np.float32]:
+    """The basis of some images: of descriptors of a few of them, evenly spread over those that have boxes at all.
 
     Args:
-        counts: Boxes of each image.
+        counts: Boxes of each image, of one of them at least one.
+        describe: Gives the descriptors (M, D) of an image by its index.
+        numbers: How many are wanted.
+        seed: Of all choices.
+
+    Returns:
+        See `basis`.
     """
+    chosen = spread(counts)
+    generator = np.random.default_rng(seed)
+    drawn = []
+    for index in chosen:
+        descriptors = describe(index)
+        some = generator.permutation(len(descriptors))[: SAMPLE // len(chosen)]
+        drawn.append(descriptors[np.sort(some)])
+    return basis(np.concatenate(drawn), numbers, seed=seed)
+
+
+def spread(counts: Sequence[int]) -> list[int]:
+    """At most `IMAGES` images that have boxes, evenly spread; counts as for `learn`."""
     filled = [index for index, count in enumerate(counts) if count]
     places = np.linspace(0, len(filled) - 1, min(len(filled), IMAGES))
     return sorted({filled[round(place)] for place in places})
-
-
-def sample(descriptors: NDArray[np.float32], images: int, *, seed: int) -> NDArray[np.float32]:
-    """Some of the descriptors (M, D) of one of so many images."""
-    chosen = np.random.default_rng(seed).permutation(len(descriptors))[: SAMPLE // images]
-    return descriptors[np.sort(chosen)]
 
 
 def basis(descriptors: NDArray[np.float32], numbers: int, *, seed: int) -> NDArray[np.float32]:

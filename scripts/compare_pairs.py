@@ -21,8 +21,8 @@ from sklearn.metrics import adjusted_rand_score
 
 from clustering.affinity import propagate
 from summaries.cli import main as visual_summaries
-from summaries.settings import Settings, override
-from summaries.stages.matched import read_matched
+from summaries.cli.again import recorded_settings
+from summaries.cluster_evaluation import read_similarities
 from summaries.store import Run
 from summaries.truth import score
 
@@ -39,8 +39,7 @@ def chain(images: Path, out: Path, *further: str) -> Run:
 
 def clusters(run: Run) -> dict[Part, int]:
     """The cluster of each part that was clustered."""
-    matched = read_matched(run.path / "work" / "similarity.npz")
-    settings = override(Settings(), run.info["config"]["settings"])
+    matched, settings = read_similarities(run), recorded_settings(run.path)
     labels = propagate(matched.matrix, settings.affinity, seed=run.info["seed"]).labels
     return {(part.image, *part.box): int(label) for part, label in zip(run.parts, labels, strict=False)}
 

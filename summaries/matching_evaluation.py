@@ -24,7 +24,7 @@ from clustering.deep import DeepEncoder, pool
 from clustering.descriptors import describe
 from clustering.matching import Features, MatchingOptions, match_both
 from clustering.proposals import ProposalOptions, selective_search
-from clustering.reduction import basis, sample, spread
+from clustering.reduction import learn
 from summaries.pf_willow import ALPHAS, Annotated, Pair, errors, ordered_pairs, pck
 from summaries.progress import Tick
 from summaries.store import digest, read_npz, write_npz
@@ -188,9 +188,7 @@ def look(
     deep = [one.features["deep"].descriptors.astype(np.float32, copy=False) for one in seen.values()]
     if not any(map(len, deep)):
         return seen
-    chosen = spread([len(one) for one in deep])
-    drawn = [sample(deep[i], len(chosen), seed=i) for i in chosen]
-    directions = basis(np.concatenate(drawn), AppearanceOptions().numbers, seed=0)
+    directions = learn([len(one) for one in deep], deep.__getitem__, AppearanceOptions().numbers, seed=0)
     for one, descriptors in zip(seen.values(), deep, strict=True):
         one.features["deep"] = dataclasses.replace(one.features["deep"], descriptors=descriptors @ directions)
     return seen

@@ -98,7 +98,7 @@ class _Boxes:
     """
 
     def __init__(self, run: Run, matched: Matched, side: int) -> None:
-        self._run, self._matched, self._side = run, matched, side
+        self._run, self._ids, self._matched, self._side = run, run.ids, matched, side
         self._candidate: list[int] = matched.parts.tolist()  # of each row
         self._row = {candidate: row for row, candidate in enumerate(self._candidate)}
         self._patches: dict[int, npt.NDArray[np.uint8]] = {}
@@ -121,7 +121,7 @@ class _Boxes:
 
     def id(self, row: int) -> str:
         """The id of that image."""
-        return self._run.ids[self.image(row)]
+        return self._ids[self.image(row)]
 
     def region(self, row: int) -> int:
         """The number of the region that holds most of the box."""
@@ -143,7 +143,7 @@ class _Boxes:
             if row not in self._patches:
                 of_image.setdefault(self.image(row), []).append(row)
         for index, here in of_image.items():
-            frame = self._run.frame(self._run.ids[index])
+            frame = self._run.frame(self._ids[index])
             for row in here:
                 self._patches[row] = patch(frame, np.array(self.corners(row), np.float32), self._side)
         return pairwise_ssim([self._patches[row] for row in rows])
@@ -190,14 +190,14 @@ def _complete(groups: Sequence[_Group], matched: Matched, boxes: _Boxes, wanted:
     """Looks for the parts of kept groups in all images; boxes that they take leave the other groups."""
     kept = [group for group in groups if not group.reason]
     pruned = [group for group in groups if group.reason]
-    exemplars = matched.parts[[group.exemplar for group in pruned]]
     found = complete(
         [np.array(group.stay, dtype=np.int64) for group in kept],
         matched.candidates.similarity,
         matched.candidates.image,
         matched.image,
         exemplars=matched.parts[[group.exemplar for group in kept]],
-        closed=[np.union1d(exemplars, matched.parts[group.barred]) for group in kept],
+        taken=matched.parts[[group.exemplar for group in pruned]],
+        closed=[matched.parts[group.barred] for group in kept],
         goal=wanted,
         pairs=matched.pairs,
         options=settings.prune,

@@ -138,7 +138,7 @@ def run_masks(
     """
     run = Run(path)
     rows = [row for row in run.images if row.status == "ok"]
-    size = batch_size(classifier, settings.masks) if external is None else CPU_BATCH
+    size = batch_size(classifier, settings.masks) if external is None else settings.masks.batch or CPU_BATCH
     batches = [rows[start : start + size] for start in range(0, len(rows), size)]
     table: list[MaskRow] = []
     records = _records(path / "work" / "masks")

@@ -19,7 +19,7 @@ from clustering.descriptors import describe
 from clustering.matching import Features, mirror
 from clustering.pairs import all_pairs, count_neighbours, encode, nearest_pairs
 from clustering.proposals import ProposalOptions, choose, not_redundant, selective_search
-from clustering.reduction import basis, sample, spread
+from clustering.reduction import learn
 from clustering.similarity import similarity
 from clustering.tiles import Tile
 from masks.classifier import Classifier
@@ -179,23 +179,24 @@ def _describe_all(
     jobs: int,
 ) -> bool:
     """Writes the descriptors of all images that have none yet; tells whether they are deep ones."""
-    mirrored = settings.similarity.mirrored
-    missing = [index for index, file in enumerate(files) if not file.exists()]
+
+    def write(index: int, describer: Describer) -> None:
+        if not files[index].exists():
+            frame = run.frame(run.ids[index])
+            _describe(frame, boxes[index], settings.similarity.mirrored, describer, files[index])
+
     with ExitStack() as stack:
         encoder = None
         if settings.appearance.descriptor != "hog":
             encoder = deep_encoder(stack.enter_context(network()), settings.appearance)
         if encoder is not None:
             reduced = _reduced(run, boxes, files, encoder.describe, settings.appearance.numbers)
-            for index in missing:
-                _describe(run.frame(run.ids[index]), boxes[index], mirrored, reduced, files[index])
+            for index in range(len(files)):
+                write(index, reduced)
             return True
     # Threads, with one BLAS thread each, for the reasons of clustering.similarity.
     with threadpool_limits(limits=1):
-        Parallel(n_jobs=jobs, backend="threading")(
-            delayed(_describe)(run.frame(run.ids[index]), boxes[index], mirrored, describe, files[index])
-            for index in missing
-        )
+        Parallel(n_jobs=jobs, backend="threading")(delayed(write)(index, describe) for index in range(len(files)))
     return False
 
 
@@ -207,9 +208,12 @@ def _reduced(
         return describer
     file = files[0].parents[1] / "basis.npz"
     if not file.exists():
-        chosen = spread([len(one) for one in boxes])
-        drawn = [sample(describer(run.frame(run.ids[i]), boxes[i]), len(chosen), seed=i) for i in chosen]
-        write_npz(file, compress=False, basis=basis(np.concatenate(drawn), numbers, seed=0))
+
+        def describe_one(index: int) -> NDArray[np.float32]:
+            return describer(run.frame(run.ids[index]), boxes[index])
+
+        directions = learn([len(one) for one in boxes], describe_one, numbers, seed=0)
+        write_npz(file, compress=False, basis=directions)
     directions = read_npz(file)["basis"]
 
     def reduced(frame: NDArray[np.uint8], places: NDArray[np.float32]) -> NDArray[np.float32]:

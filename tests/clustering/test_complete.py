@@ -28,6 +28,7 @@ def run(members, *, exemplars, closed=(), goal=0.5, pairs=None, high=0.8, option
         image,
         image[parts],
         exemplars=np.array(exemplars, dtype=np.int64),
+        taken=np.zeros(0, np.int64),
         closed=[np.array(closed, dtype=np.int64)] * len(members),
         goal=goal,
         pairs=pairs,
@@ -98,6 +99,7 @@ def test_no_goal_takes_no_box_that_matches_nothing():
         image,
         image[parts],
         exemplars=np.array([box(0, 0)]),
+        taken=np.zeros(0, np.int64),
         closed=[np.array([box(3, 0)])],
         goal=0.0,
     )
@@ -116,6 +118,7 @@ def test_an_image_gives_its_second_box_where_the_first_belongs_to_another_summar
         image,
         image[parts],
         exemplars=np.array([box(0, 0), box(4, 0)]),
+        taken=np.zeros(0, np.int64),
         closed=[np.zeros(0, np.int64)] * 2,
         goal=0.5,
     )
@@ -132,7 +135,7 @@ def test_the_share_of_low_similarities_decides():
 
 def test_no_summary_and_no_box():
     empty = np.zeros(0, np.int64)
-    none = complete([], csr_array((0, 0)), empty, empty, exemplars=empty, closed=[], goal=0.5)
+    none = complete([], csr_array((0, 0)), empty, empty, exemplars=empty, taken=empty, closed=[], goal=0.5)
     assert none == []
 
 
@@ -145,6 +148,7 @@ def test_a_slow_definition_agrees():
         image,
         image[parts],
         exemplars=own[:1],
+        taken=np.zeros(0, np.int64),
         closed=[np.zeros(0, np.int64)],
         goal=0.25,
     )

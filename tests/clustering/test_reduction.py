@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from clustering.reduction import IMAGES, SAMPLE, basis, sample, spread
+from clustering.reduction import IMAGES, basis, learn, spread
 
 
 def descriptors(count=300, numbers=60, rank=12, seed=0):
@@ -44,10 +44,14 @@ def test_images_without_boxes_make_no_basis():
     assert spread([0, 3, 0, 0, 5, 0]) == [1, 4]
 
 
-def test_a_sample_is_of_the_descriptors_themselves():
-    z = descriptors(count=500)
-    drawn = sample(z, 32, seed=1)
-    assert len(drawn) == SAMPLE // 32
-    assert {row.tobytes() for row in drawn} <= {row.tobytes() for row in z}
-    assert len(sample(z[:3], 32, seed=1)) == 3
-    assert len(sample(z, 1, seed=1)) == 500
+def test_a_basis_is_learned_of_as_many_descriptors_of_each_image_or_of_all_that_it_has(monkeypatch):
+    images = [descriptors(count=count, seed=count) for count in (500, 3, 700)]
+    given = []
+    monkeypatch.setattr("clustering.reduction.basis", lambda z, numbers, seed: given.append(z))
+    monkeypatch.setattr("clustering.reduction.SAMPLE", 300)
+    learn([500, 3, 700], images.__getitem__, 8, seed=1)
+    learn([500, 3, 700], images.__getitem__, 8, seed=1)
+    (one, other) = given
+    assert len(one) == 100 + 3 + 100
+    assert one.tobytes() == other.tobytes()
+    assert {row.tobytes() for row in one} <= {row.tobytes() for z in images for row in z}
