@@ -29,21 +29,26 @@ comes the quality of all parts, then the matrix of those that are asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
 from typing import Literal
 
 import numpy as np
+import torch
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from threadpoolctl import threadpool_limits
 
+from clustering import batched
 from clustering.matching import Features, MatchingOptions, match, match_both
 from clustering.pairs import ALL, all_pairs
 from clustering.tiles import Highest, Store, Tile, in_tiles
+
+_ON_DEVICE = 4
+"""Threads that share a device: one tile is computed while others are read, moved and packed."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +140,7 @@ def similarity(
     pairs: NDArray[np.int64] | None = None,
     store: Store | None = None,
     jobs: int = 1,
+    device: torch.device | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Similarity:
     """Matches pairs of images and collects the similarity of their parts.
@@ -148,6 +154,8 @@ def similarity(
         store: Where similarities are kept; in memory without it. What it holds already is not computed again, and
             has to come from the same arguments.
         jobs: Threads, >= 1; -1 for one a core. The result is the same, bit by bit, for any number.
+        device: Where a tile's pairs are matched together (see `clustering.batched`); one after the other, in numpy,
+            without it, and where the method is not computed there.
         progress: Called with the number of pairs done and of all pairs, in this thread.
 
     Raises:
@@ -178,9 +186,9 @@ def similarity(
     # Threads, not processes: the work is in numpy calls that release the interpreter's lock, and features need
     # not be sent. One BLAS thread each, because sums must not depend on how many there are.
     with threadpool_limits(limits=1):
-        results = Parallel(n_jobs=jobs, backend="threading", return_as="generator")(
-            delayed(_match_tile)(load, kept, tiles[number], options) for number in missing
-        )
+        results = Parallel(
+            n_jobs=jobs if device is None else min(jobs, _ON_DEVICE), backend="threading", return_as="generator"
+        )(delayed(_match_tile)(load, kept, tiles[number], options, device) for number in missing)
         for number, tile in zip(missing, results, strict=True):
             held[number] = tile
             collect(number, tile)
@@ -201,28 +209,68 @@ def _match_tile(
     kept: Sequence[NDArray[np.bool_]],
     tile: list[tuple[int, int]],
     options: SimilarityOptions,
+    device: torch.device | None,
 ) -> Tile:
     """Similarities of the kept proposals of some pairs of images."""
-    firsts = {one for one, other in tile if kept[one].any() and kept[other].any()}
-    held = {one: _checked(load(one), kept[one], one) for one in sorted(firsts)}
-    blocks = []
+
+    def checked(index: int) -> Features:
+        features = load(index)
+        if len(kept[index]) != len(features.boxes):
+            raise ValueError(f"kept: image {index} has {len(features.boxes)} boxes, but {len(kept[index])} flags")
+        return features
+
+    wanted = [(one, other) for one, other in tile if kept[one].any() and kept[other].any()]
+    if device is not None and options.matching.method in batched.METHODS:
+        scores = _score_together(checked, wanted, options, device)
+    else:
+        scores = _score_each(checked, wanted, options)
+    found = {
+        (one, other): block[np.ix_(kept[one], kept[other])] for (one, other), block in zip(wanted, scores, strict=True)
+    }
+    return Tile.pack(
+        [
+            found.get((one, other), np.zeros((np.count_nonzero(kept[one]), np.count_nonzero(kept[other])), np.float32))
+            for one, other in tile
+        ]
+    )
+
+
+def _score_each(
+    load: Callable[[int], Features], tile: Sequence[tuple[int, int]], options: SimilarityOptions
+) -> Iterator[NDArray[np.float32]]:
+    """Scores of all boxes of each pair of images, one pair after the other."""
+    firsts = {one: load(one) for one in sorted({one for one, _ in tile})}
     for other, pairs in groupby(tile, key=lambda pair: pair[1]):
-        second: Features | None = None
+        second = firsts.get(other) or load(other)
         for one, _ in pairs:
-            if one not in held or not kept[other].any():
-                shape = (np.count_nonzero(kept[one]), np.count_nonzero(kept[other]))
-                blocks.append(np.zeros(shape, dtype=np.float32))
-                continue
-            second = second or held.get(other) or _checked(load(other), kept[other], other)
-            blocks.append(_pair_scores(held[one], second, options)[np.ix_(kept[one], kept[other])])
-    return Tile.pack(blocks)
+            yield _pair_scores(firsts[one], second, options)
 
 
-def _checked(features: Features, flags: NDArray[np.bool_], index: int) -> Features:
-    """The features of an image, which has to have as many boxes as flags."""
-    if len(flags) != len(features.boxes):
-        raise ValueError(f"kept: image {index} has {len(features.boxes)} boxes, but {len(flags)} flags")
-    return features
+def _score_together(
+    load: Callable[[int], Features], tile: Sequence[tuple[int, int]], options: SimilarityOptions, device: torch.device
+) -> Iterator[NDArray[np.float32]]:
+    """As `_score_each`, all pairs at once on a device."""
+    if not tile:
+        return
+    held = {index: load(index) for index in sorted({index for pair in tile for index in pair})}
+    seconds = sorted({other for _, other in tile})
+    firsts_of = [list(held).index(one) for one, _ in tile]
+    seconds_of = [seconds.index(other) for _, other in tile]
+
+    def scores_to(images: Sequence[Features]) -> torch.Tensor:
+        b = batched.Boxes.of(images, device).take(seconds_of)
+        forward, backward = batched.match_both(a, b, options.matching)
+        return forward if options.symmetry == "mirror" else forward.sqrt() * backward.mT.sqrt()
+
+    a = batched.Boxes.of(list(held.values()), device).take(firsts_of)
+    scores = scores_to([held[index] for index in seconds])
+    turned = [image for index in seconds if (image := held[index].turned)]
+    if options.mirrored and len(turned) == len(seconds):
+        mirrored = scores_to(turned)
+        better = mirrored.amax(dim=2).sum(dim=1) > scores.amax(dim=2).sum(dim=1)
+        scores = torch.where(better[:, None, None], mirrored, scores)
+    for (one, other), block in zip(tile, scores.cpu().numpy(), strict=True):
+        yield block[: len(held[one].boxes), : len(held[other].boxes)]
 
 
 def _pair_scores(a: Features, b: Features, options: SimilarityOptions) -> NDArray[np.float32]:

@@ -192,12 +192,18 @@ def run(job: Job, classifier: Classifier, *, force: tuple[str, ...] = (), until:
         if last >= 1:
             _masks(pipeline, job, classifier, target)
         if last >= 2:
-            parts(pipeline, job.settings, job.seed, job.jobs, lambda: nullcontext(classifier), until)
+            parts(pipeline, job.settings, job.seed, job.jobs, lambda: nullcontext(classifier), classifier.device, until)
     return Run(job.out)
 
 
 def parts(
-    pipeline: Pipeline, settings: Settings, seed: int, jobs: int, network: stages.Network, until: str = "gallery"
+    pipeline: Pipeline,
+    settings: Settings,
+    seed: int,
+    jobs: int,
+    network: stages.Network,
+    device: torch.device,
+    until: str = "gallery",
 ) -> None:
     """The stages after the masks; they need the run folder, and the network for descriptors and pairs of images."""
     last = STAGES.index(until)
@@ -228,7 +234,7 @@ def parts(
             matching,
             [pipeline.out / "work" / "similarity.npz"],
             lambda tick: stages.run_matching(
-                pipeline.out, settings, network, jobs=jobs, key=digest(matching), tick=tick
+                pipeline.out, settings, network, device=device, jobs=jobs, key=digest(matching), tick=tick
             ),
         )
     if last >= 4:

@@ -15,6 +15,7 @@ from clustering.pairs import count_neighbours
 from clustering.proposals import ProposalOptions
 from clustering.prune import PruneOptions
 from clustering.similarity import SimilarityOptions
+from masks.models import choose_device
 from summaries.cli import parse
 from summaries.cli.again import recorded_classifier, recorded_job, recorded_settings, settings_of_named
 from summaries.pipeline import Pipeline, opened, parts
@@ -61,10 +62,10 @@ def main(arguments: Sequence[str]) -> None:
     )
     count_neighbours(settings.similarity.pairs)
     job = recorded_job(options.run, settings, options.jobs)
-    device = "cpu" if Run(options.run).info["device"] == "cpu" else "auto"
+    device = choose_device("cpu" if Run(options.run).info["device"] == "cpu" else "auto")
     with opened(options.run):
         pipeline = Pipeline(options.run, force=("matching", "clusters"))
         pipeline.info["config"]["settings"] = plain(settings)
         pipeline.save()
-        network = partial(recorded_classifier, options.run, device)
-        parts(pipeline, settings, job.seed, job.jobs, network, "clusters")
+        network = partial(recorded_classifier, options.run, device.type)
+        parts(pipeline, settings, job.seed, job.jobs, network, device, "clusters")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
@@ -23,7 +24,7 @@ from clustering.reduction import learn
 from clustering.similarity import similarity
 from clustering.tiles import Tile
 from masks.classifier import Classifier
-from summaries.progress import Tick
+from summaries.progress import Tick, progress
 from summaries.settings import Settings
 from summaries.stages.matched import Candidates, Matched, write_matched
 from summaries.store import Run, digest, read_npz, write_npz
@@ -86,11 +87,12 @@ class TileFolder:
 
 
 def run_matching(
-    path: Path, settings: Settings, network: Network, *, jobs: int, key: str, tick: Tick
+    path: Path, settings: Settings, network: Network, *, device: torch.device, jobs: int, key: str, tick: Tick
 ) -> dict[str, Any]:
     """Chooses the parts, matches pairs of images, removes redundant parts: writes ``work/similarity.npz``.
 
-    What was computed under the same key before a kill is not computed again.
+    What was computed under the same key before a kill is not computed again. A GPU matches several pairs at once, and
+    its sums differ from the processor's by roundings; a run that moves to another device keeps what it has.
     """
     run = Run(path)
     ids = run.ids
@@ -123,6 +125,7 @@ def run_matching(
         pairs=pairs,
         store=tiles,
         jobs=jobs,
+        device=device if device.type == "cuda" else None,
         progress=tick,
     )
     stays, looked = [], []
@@ -186,6 +189,7 @@ def _describe_all(
             _describe(frame, boxes[index], settings.similarity.mirrored, describer, files[index])
 
     with ExitStack() as stack:
+        tick = stack.enter_context(progress("descriptors", "images"))
         encoder = None
         if settings.appearance.descriptor != "hog":
             encoder = deep_encoder(stack.enter_context(network()), settings.appearance)
@@ -193,10 +197,15 @@ def _describe_all(
             reduced = _reduced(run, boxes, files, encoder.describe, settings.appearance.numbers)
             for index in range(len(files)):
                 write(index, reduced)
+                tick(index + 1, len(files))
             return True
-    # Threads, with one BLAS thread each, for the reasons of clustering.similarity.
-    with threadpool_limits(limits=1):
-        Parallel(n_jobs=jobs, backend="threading")(delayed(write)(index, describe) for index in range(len(files)))
+        # Threads, with one BLAS thread each, for the reasons of clustering.similarity.
+        stack.enter_context(threadpool_limits(limits=1))
+        written = Parallel(n_jobs=jobs, backend="threading", return_as="generator")(
+            delayed(write)(index, describe) for index in range(len(files))
+        )
+        for done, _ in enumerate(written, 1):
+            tick(done, len(files))
     return False
 
 

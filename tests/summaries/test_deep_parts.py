@@ -4,6 +4,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
+import torch
 
 from clustering.deep import DeepEncoder
 from masks.models import load_classifier
@@ -28,7 +29,7 @@ def test_a_killed_matching_goes_on_with_the_same_reduced_descriptors(copy, encod
             yield classifier
 
     def matched(key, tick):
-        counts = run_matching(copy, settings, network, jobs=1, key=key, tick=tick)
+        counts = run_matching(copy, settings, network, device=torch.device("cpu"), jobs=1, key=key, tick=tick)
         assert counts["descriptor"] == "deep"
         return (copy / "work" / "similarity.npz").read_bytes()
 
