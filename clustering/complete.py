@@ -31,7 +31,7 @@ def complete(
     boxes_image: NDArray[np.int64],
     parts_image: NDArray[np.int64],
     *,
-    exemplars: NDArray[np.int64],
+    centres: Sequence[NDArray[np.int64]],
     taken: NDArray[np.int64],
     closed: Sequence[NDArray[np.int64]],
     goal: float,
@@ -45,7 +45,8 @@ def complete(
         similarity: float32 (B, P), of boxes to parts, >= 0.
         boxes_image: int64 (B,), the image that holds each box, rising.
         parts_image: int64 (P,), the image that holds each part.
-        exemplars: int64 (S,), the box that stands for each summary; no other takes it.
+        centres: For each summary the box that stands for it, which no other takes, and those that stood for what was
+            merged into it. An image is looked at where it was matched with that of one of them.
         taken: Further boxes that no summary may take.
         closed: For each summary further boxes that it may not take.
         goal: The similarity that members have to reach (`clustering.prune.goal`).
@@ -58,21 +59,23 @@ def complete(
     options = options or PruneOptions()
     matched = None if pairs is None else {(int(one), int(other)) for one, other in pairs}
     claims: list[tuple[float, int, int, int]] = []
+    exemplars = [int(own[0]) for own in centres]
     edges = np.flatnonzero(np.diff(boxes_image, prepend=-1, append=-1))
     for start, end in itertools.pairwise(edges.tolist()):
         image = int(boxes_image[start])
         found = similarity[start:end].toarray()
-        at_home = _matched(image, boxes_image[exemplars], matched)
-        for number in np.flatnonzero(at_home).tolist():
-            own = members[number]
-            # never empty: the exemplar is a member
-            to_others = found[:, own[_matched(image, parts_image[own], matched)]]
+        for number, own in enumerate(members):
+            homes = boxes_image[centres[number]]
+            others = own[_matched(image, parts_image[own], matched)]
+            if homes[0] == image or not len(others) or not _matched(image, homes, matched).any():
+                continue
+            to_others = found[:, others]
             under = ((to_others < goal) | (to_others <= 0)).mean(axis=1)
             fits = np.flatnonzero(under < options.joins_share)
             scores = to_others[fits].mean(axis=1)
             claims += [(float(score), number, image, start + int(box)) for score, box in zip(scores, fits, strict=True)]
-    chosen: list[list[int]] = [[exemplar] for exemplar in exemplars.tolist()]
-    given: set[int] = {*exemplars.tolist(), *taken.tolist()}
+    chosen: list[list[int]] = [[exemplar] for exemplar in exemplars]
+    given: set[int] = {*exemplars, *taken.tolist()}
     served: set[tuple[int, int]] = set()
     barred = {(number, box) for number, boxes in enumerate(closed) for box in boxes.tolist()}
     for _, number, image, box in sorted(claims, key=lambda claim: (-claim[0], *claim[1:])):

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from clustering.affinity import Clusters, propagate
 from clustering.complete import complete
+from clustering.merge import merge
 from clustering.prune import PruneOptions, cohere, goal, one_per_image, pairwise_ssim, patch, prune
 from summaries.progress import say
 from summaries.settings import Settings
@@ -47,7 +48,13 @@ def run_clusters(path: Path, settings: Settings, *, seed: int) -> dict[str, Any]
             unlike = dict(zip(groups[number].stay, verdict.leaves, strict=False))  # those that were compared
             groups[number].barred = [row for row, why in unlike.items() if why]
             groups[number].leave(unlike)
-    _complete(groups, matched, boxes, goal(similarities, settings.prune), settings)
+    wanted = goal(similarities, settings.prune)
+    before = 0
+    while len(groups) != before:  # what was completed knows more images, and may be merged further
+        before = len(groups)
+        if matched.pairs is not None:
+            groups = _merge(groups, matched, matched.pairs, wanted, settings)
+        _complete(groups, matched, boxes, wanted, settings)
     groups.sort(key=lambda group: (-len(group.stay), group.exemplar))  # the largest first, now that they are complete
 
     summaries = [_summary(number, group, boxes, clusters) for number, group in enumerate(groups)]
@@ -132,9 +139,15 @@ class _Boxes:
         x0, y0, x1, y1 = map(float, self._matched.candidates.boxes[self._candidate[row]])
         return x0, y0, x1, y1
 
-    def similarity(self, row: int, part: int) -> float:
-        """Similarity to a part, as it came from matching."""
-        return float(self._matched.candidates.similarity[self._candidate[row], part])
+    def similarity(self, row: int, exemplar: int, others: Sequence[int]) -> float:
+        """Similarity to an exemplar as it came from matching, or the mean of those that are known to other parts.
+
+        The latter where the two images were not matched, which happens in summaries that were merged.
+        """
+        parts = np.array([part for part in (exemplar, *others) if part < len(self._matched.parts)])
+        (known,) = self._matched.known(np.array([self.image(row)]), self._matched.image[parts])
+        found = self._matched.candidates.similarity[[self._candidate[row]]][:, parts].toarray()[0]
+        return float(found[0] if known[0] else found[known].mean())
 
     def ssims(self, rows: Sequence[int]) -> npt.NDArray[np.float64]:
         """SSIM of all pairs of boxes (K, K)."""
@@ -155,6 +168,7 @@ class _Group:
 
     Attributes:
         exemplar: The row that stands for it.
+        centres: The exemplar, and those of clusters that were merged into it.
         first: Of its parts the one of each image.
         stay: The rows that belong to it in the end, the exemplar first.
         reason: Why it is pruned; empty while it is kept.
@@ -163,11 +177,16 @@ class _Group:
     """
 
     exemplar: int
+    centres: list[int]
     first: list[int]
     stay: list[int]
     reason: str = ""
     left: dict[int, str] = field(default_factory=dict)
     barred: list[int] = field(default_factory=list)
+
+    def parts(self, count: int) -> npt.NDArray[np.int64]:
+        """Those of its rows that are parts, which come first, so many of them."""
+        return np.array([row for row in self.stay if row < count], dtype=np.int64)
 
     def leave(self, reasons: Mapping[int, str]) -> None:
         """Lets those members go that have a reason to; the exemplar stays."""
@@ -183,7 +202,32 @@ def _group(clusters: Clusters, number: int, image: npt.NDArray[np.int64]) -> _Gr
     first: list[int] = parts[one_per_image(alike, image[parts])].tolist()
     why = "another part of this image is more similar to the exemplar"
     left = dict.fromkeys(sorted(set(parts.tolist()) - set(first)), why)
-    return _Group(exemplar, first, first, left=left)
+    return _Group(exemplar, [exemplar], first, first, left=left)
+
+
+def _merge(
+    groups: Sequence[_Group], matched: Matched, pairs: npt.NDArray[np.int64], wanted: float, settings: Settings
+) -> list[_Group]:
+    """Merges kept groups that show one part in different neighbourhoods of images."""
+    kept = [group for group in groups if not group.reason]
+    numbers = merge(
+        [group.parts(len(matched.parts)) for group in kept],
+        matched.candidates.similarity[matched.parts],
+        matched.image,
+        pairs,
+        goal=wanted,
+        options=settings.prune,
+    )
+    merged = [group for group in groups if group.reason]
+    for together in numbers:
+        first, *others = (kept[number] for number in together)
+        for group in others:
+            first.centres += group.centres
+            first.stay = first.stay + group.stay
+            first.barred += group.barred
+            first.left |= group.left
+        merged.append(first)
+    return merged
 
 
 def _complete(groups: Sequence[_Group], matched: Matched, boxes: _Boxes, wanted: float, settings: Settings) -> None:
@@ -191,11 +235,11 @@ def _complete(groups: Sequence[_Group], matched: Matched, boxes: _Boxes, wanted:
     kept = [group for group in groups if not group.reason]
     pruned = [group for group in groups if group.reason]
     found = complete(
-        [np.array(group.stay, dtype=np.int64) for group in kept],
+        [group.parts(len(matched.parts)) for group in kept],
         matched.candidates.similarity,
         matched.candidates.image,
         matched.image,
-        exemplars=matched.parts[[group.exemplar for group in kept]],
+        centres=[matched.parts[group.centres] for group in kept],
         taken=matched.parts[[group.exemplar for group in pruned]],
         closed=[matched.parts[group.barred] for group in kept],
         goal=wanted,
@@ -221,7 +265,10 @@ def _summary(number: int, group: _Group, boxes: _Boxes, clusters: Clusters) -> S
     (verdict,) = prune([boxes.ssims(group.stay[:COMPARED])], PruneOptions(min_members=1))  # for its figures
     members = []
     for row, ssim in itertools.zip_longest(group.stay, verdict.member_ssim):
-        similar = 1.0 if row == group.exemplar else clusters.scale(boxes.similarity(row, group.exemplar))
+        if row == group.exemplar:
+            similar = 1.0
+        else:
+            similar = clusters.scale(boxes.similarity(row, group.exemplar, group.centres[1:] + group.stay))
         members.append(Member(row, boxes.id(row), boxes.corners(row), similar, ssim))
     members.sort(key=lambda member: (member.part != group.exemplar, -member.similarity))
     others = [member.similarity for member in members if member.part != group.exemplar]

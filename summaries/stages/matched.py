@@ -71,11 +71,27 @@ class Matched:
         if isinstance(self.matrix, np.ndarray):
             return self.matrix[np.ix_(parts, parts)]
         block: NDArray[np.float32] = self.matrix[parts][:, parts].toarray()
+        images = self.image[parts]
         if self.pairs is not None:
-            images = self.image[parts]
-            codes = np.minimum(images[:, None], images) << 32 | np.maximum(images[:, None], images)
-            block[~np.isin(codes, self.pairs[:, 0] << 32 | self.pairs[:, 1])] = np.nan
+            block[~self.known(images, images)] = np.nan
         return block
+
+    def known(self, some: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which of some images, by their indices, were matched with which others, bool (K, L)."""
+        if self._adjacent is None:
+            elsewhere: NDArray[np.bool_] = some[:, None] != others
+            return elsewhere
+        return np.asarray(self._adjacent[some][:, others].toarray(), dtype=np.bool_)
+
+    @cached_property
+    def _adjacent(self) -> csr_array | None:
+        """Which images were matched with which, int8 (N, N); None for all."""
+        if self.pairs is None:
+            return None
+        both = np.concatenate([self.pairs, self.pairs[:, ::-1]])
+        count = 1 + max(int(indices.max(initial=-1)) for indices in (both, self.candidates.image))
+        ones = np.ones(len(both), np.int8)
+        return csr_array((ones, (both[:, 0], both[:, 1])), shape=(count, count))
 
 
 def write_matched(path: Path, found: Matched) -> None:

@@ -20,14 +20,14 @@ def world(high=0.8, low=0.1, seed=0):
     return kind, image, alike, np.flatnonzero((kind == 0) | (kind == 1))
 
 
-def run(members, *, exemplars, closed=(), goal=0.5, pairs=None, high=0.8, options=None):
+def run(members, *, exemplars, merged=(), closed=(), goal=0.5, pairs=None, high=0.8, options=None):
     kind, image, alike, parts = world(high)
     found = complete(
         [np.searchsorted(parts, boxes) for boxes in members],
         csr_array(alike[:, parts]),
         image,
         image[parts],
-        exemplars=np.array(exemplars, dtype=np.int64),
+        centres=[np.array([exemplar, *merged]) for exemplar in exemplars],
         taken=np.zeros(0, np.int64),
         closed=[np.array(closed, dtype=np.int64)] * len(members),
         goal=goal,
@@ -78,6 +78,14 @@ def test_only_images_that_were_matched_with_the_exemplars_count():
     assert sorted(image[found[0]]) == [0, 1, 2, 3]  # 4 was matched with members, but not with the exemplar
 
 
+def test_what_was_merged_counts_too():
+    pairs = np.array([[0, 1], [0, 2], [0, 3], [1, 2], [1, 3], [1, 4], [2, 3], [2, 4]])
+    members = [[box(0, 0), box(1, 0), box(2, 0)]]
+    _, image, found = run(members, exemplars=[box(0, 0)], merged=[box(1, 0)], pairs=pairs)
+    assert sorted(image[found[0]]) == [0, 1, 2, 3, 4]
+    assert found[0][0] == box(0, 0)
+
+
 def test_members_that_were_matched_with_the_exemplar_alone_stay():
     star = np.array([[0, image] for image in range(1, IMAGES)])
     members = [[box(image, 0) for image in range(IMAGES)]]
@@ -98,7 +106,7 @@ def test_no_goal_takes_no_box_that_matches_nothing():
         csr_array(none[:, parts]),
         image,
         image[parts],
-        exemplars=np.array([box(0, 0)]),
+        centres=[np.array([box(0, 0)])],
         taken=np.zeros(0, np.int64),
         closed=[np.array([box(3, 0)])],
         goal=0.0,
@@ -117,7 +125,7 @@ def test_an_image_gives_its_second_box_where_the_first_belongs_to_another_summar
         csr_array(alike[:, parts]),
         image,
         image[parts],
-        exemplars=np.array([box(0, 0), box(4, 0)]),
+        centres=[np.array([box(0, 0)]), np.array([box(4, 0)])],
         taken=np.zeros(0, np.int64),
         closed=[np.zeros(0, np.int64)] * 2,
         goal=0.5,
@@ -135,7 +143,7 @@ def test_the_share_of_low_similarities_decides():
 
 def test_no_summary_and_no_box():
     empty = np.zeros(0, np.int64)
-    none = complete([], csr_array((0, 0)), empty, empty, exemplars=empty, taken=empty, closed=[], goal=0.5)
+    none = complete([], csr_array((0, 0)), empty, empty, centres=[], taken=empty, closed=[], goal=0.5)
     assert none == []
 
 
@@ -147,7 +155,7 @@ def test_a_slow_definition_agrees():
         csr_array(alike[:, parts]),
         image,
         image[parts],
-        exemplars=own[:1],
+        centres=[own[:1]],
         taken=np.zeros(0, np.int64),
         closed=[np.zeros(0, np.int64)],
         goal=0.25,
