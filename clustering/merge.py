@@ -45,7 +45,7 @@ def merge(
         The summaries, by their numbers in rising order, of each that stays; in the order of their first ones.
     """
     options = options or PruneOptions()
-    count, images = len(members), int(image.max(initial=-1)) + 1
+    count, images = len(members), 1 + max(int(indices.max(initial=-1)) for indices in (image, pairs))
     owner = np.repeat(np.arange(count), [len(own) for own in members])
     parts = np.concatenate([np.zeros(0, np.int64), *members])
     ones = np.ones(len(parts))

@@ -5,8 +5,9 @@
 Writes the world of that seed to OUT/world, runs the chain on every class with ``demo:1`` and with ``demo``, specialises
 both with further pictures to train on, and prints two tables: what ``demo:1`` gains on fresh pictures, beside the
 controls of ``evaluate boost``; and how ``demo`` does on pictures of the marked class with and without the watermark, by
-several weights of its blend, and by the same blends without SVMs of the watermark's summaries (the same C; what SVMs
-say is calibrated without them).
+several weights of its blend, and by the same blends with the watermark's summaries left out (the same C and
+normalisation). There the SVMs see parts without their context, and train on the summaries' own images: a watermark is
+in every part's context, and in what is found in further images.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from summaries.truth import read_truth
 
 MARKED = range(60_000, 60_500)
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+ALONE = ("--set.features.places.no-context", "--set.svm.rounds", 0, "--set.tuning.normalisations", "platt")
+"""Options of SVMs that see a part and nothing beside it."""
 
 
 def call(*arguments: object) -> None:
@@ -75,7 +78,7 @@ def mark(out: Path, folder: Path, run: Run, seed: int) -> None:
     numbers = sorted(of_mark(run, out / "world"))
     tuned = read_json(folder / "model.json")["tuned"]
     left_out = ("--leave-out", *(f"{run.path.name}/{number}" for number in numbers))
-    less = specialise(out, "demo", seed, "-less-mark", "--set.tuning.costs", tuned["cost"], *left_out)
+    less = specialise(out, "demo", seed, "-less-mark", *ALONE, "--set.tuning.costs", tuned["cost"], *left_out)
     print(f"{kind.name}, summaries of the mark: {numbers}, weight chosen: {tuned['weight']:g}")
     label = world.CLASSES.index(kind)
     print(f"{'weight':<8}{'with the mark':>15}{'less its SVMs':>15}{'unmarked':>15}{'less its SVMs':>15}")
@@ -97,7 +100,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--seed", type=int, default=7, help="of the pictures")
     parser.add_argument("--images", type=int, default=30, help="pictures a class whose summaries are found")
-    parser.add_argument("--train", type=int, default=250, help="further pictures a class to train and tune on")
+    parser.add_argument("--train", type=int, default=600, help="further pictures a class to train and tune on")
     parser.add_argument("--fresh", type=int, default=250, help="pictures a class to measure on")
     arguments = parser.parse_args()
     out, seed = arguments.out, arguments.seed
@@ -107,7 +110,7 @@ def main() -> None:
     print("== demo:1, all eight classes, fresh pictures", flush=True)
     gain(out, specialise(out, "demo:1", seed))
     print("== demo, pictures of the marked class", flush=True)
-    folder = specialise(out, "demo", seed)
+    folder = specialise(out, "demo", seed, "", *ALONE)
     name = next(world.folder_name(kind.name) for kind in world.CLASSES if kind.marked)
     mark(out, folder, Run(out / "runs-demo" / name), seed)
 

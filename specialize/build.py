@@ -105,7 +105,7 @@ def build(
         UserError: For whatever a user can cause.
     """
     settings = settings or Settings()
-    classes, sources = read_sources(runs, left_out)
+    classes, sources, leave = read_sources(runs, left_out)
     fingerprint = classifier.fingerprint()
     if runs[0].info["model"]["fingerprint"] != fingerprint:
         raise UserError(f"{classifier.spec} is not the network that {runs[0].path} was made with")
@@ -114,12 +114,12 @@ def build(
         raise UserError(f"{unspecialised} classes of the network have no run: give photographs of them with --others")
     tap = find_tap(classifier, settings.features)
     looker = Looker(classifier, tap, out / "work" / "features.npz", fingerprint)
-    parts, skipped = _look(looker, runs, sources, classes, train_root, others, settings, seed)
+    parts, skipped = _look(looker, runs, [*sources, *leave], classes, train_root, others, settings, seed)
     places = find_places(classifier, tap, settings.features)
     if places is None:
         material = assemble(parts, sources, looker, settings.svm)
     else:
-        material = assemble_places(parts, sources, places)
+        material = assemble_places(parts, sources, leave, places)
     looker.save()
     methods = fit(material, settings, seed)
     model = Model(
@@ -169,7 +169,9 @@ def fit(material: Material, settings: Settings, seed: int) -> list[Method]:
 
     def of_groups(name: str, groups: Sequence[Group], options: SvmOptions) -> Method:
         if material.field is not None:
-            machines = part_machines(material.field, material.vectors, groups, options, seed=seed)
+            machines = part_machines(
+                material.field, material.vectors, groups, options, seed=seed, shunned=material.shunned
+            )
         else:
             machines = partial(train, material.vectors, groups, material.against, options=options, gram=gram)
         return tuned(name, machines)

@@ -102,7 +102,7 @@ def find_places(classifier: Classifier, tap: Tap, options: FeatureOptions) -> Pl
         classifier.logits(empty)
         start = vectors().shape[1]
     shapes = tuple((maps[name].shape[1], maps[name].shape[2], maps[name].shape[3]) for name in tap.maps)
-    return Places(start, shapes, options.places.grid, windows_of(options.places))
+    return Places(start, shapes, options.places.grid, windows_of(options.places), options.places.context)
 
 
 def _vector_tap(classifier: Classifier, layer: str) -> Tap:

@@ -65,6 +65,7 @@ class Material:
         against: For each class, the rows of ``vectors`` that are not of it; none for descriptors of parts.
         held: Images to tune on.
         field: Where negatives are looked for, with SVMs that see places.
+        shunned: The parts of summaries that are left out, rows of ``vectors``, with SVMs that see places.
     """
 
     classes: NDArray[np.int64]
@@ -76,6 +77,7 @@ class Material:
     against: list[NDArray[np.int64]]
     held: Held
     field: Field | None = None
+    shunned: Sequence[Group] = ()
 
 
 @dataclass(frozen=True)
@@ -161,17 +163,13 @@ def assemble(parts: Parts, sources: Sequence[Source], looker: Looker, options: S
         looker: Sees the crops of parts, where these are the positives.
         options: What is positive.
     """
-    images = joined([parts.summary, parts.train, parts.negative])
-    classes = np.unique(np.concatenate([parts.summary.labels, parts.train.labels]))
-    row_of = {value: row for row, value in enumerate(images.sha256)}
+    images, classes, members = _numbered(parts, sources)
     vectors = [images.vectors]
     groups, owners = [], [images.labels]
     count = len(images.names)
-    for source in sources:
-        digest = {row.id: row.sha256 for row in source.run.images}
-        rows = np.array([row_of[digest[member.image]] for member in source.summary.members], dtype=np.int64)
+    for source, rows in zip(sources, members, strict=True):
         if options.positives == "crop":
-            vectors.append(_crops(source, digest, looker))
+            vectors.append(_crops(source, looker))
             owners.append(np.full(len(rows), classes[source.owner]))
             groups.append(Group(source.owner, np.arange(count, count + len(rows)), rows))
             count += len(rows)
@@ -191,22 +189,20 @@ def assemble(parts: Parts, sources: Sequence[Source], looker: Looker, options: S
     )
 
 
-def assemble_places(parts: Parts, sources: Sequence[Source], places: Places) -> Material:
+def assemble_places(parts: Parts, sources: Sequence[Source], left_out: Sequence[Source], places: Places) -> Material:
     """As `assemble`, for SVMs that see places: the rows are the parts of the summaries.
 
     Args:
         parts: The albums, with feature maps in their vectors.
         sources: The summaries.
+        left_out: Those that get no SVM.
         places: How images become places.
     """
-    images = joined([parts.summary, parts.train, parts.negative])
-    classes = np.unique(np.concatenate([parts.summary.labels, parts.train.labels]))
-    row_of = {value: row for row, value in enumerate(images.sha256)}
+    every = [*sources, *left_out]
+    images, classes, members = _numbered(parts, every)
     rows: list[int] = []
     boxes, groups = [], []
-    for source in sources:
-        digest = {row.id: row.sha256 for row in source.run.images}
-        own = np.array([row_of[digest[member.image]] for member in source.summary.members], dtype=np.int64)
+    for source, own in zip(every, members, strict=True):
         groups.append(Group(source.owner, np.arange(len(rows), len(rows) + len(own)), own))
         rows += own.tolist()
         frame = source.run.frame(source.summary.members[0].image).shape[:2]
@@ -225,11 +221,29 @@ def assemble_places(parts: Parts, sources: Sequence[Source], places: Places) -> 
         whole=_whole(images.labels, classes),
         strangers=[np.flatnonzero(images.labels != label) for label in classes],
         vectors=np.concatenate(described),
-        groups=groups,
+        groups=groups[: len(sources)],
         against=[],
         held=replace(held, windows=look_everywhere(places, held.vectors, held.labels).windows),
         field=look_everywhere(places, images.vectors, owner),
+        shunned=groups[len(sources) :],
     )
+
+
+def _numbered(parts: Parts, sources: Sequence[Source]) -> tuple[Album, NDArray[np.int64], list[NDArray[np.int64]]]:
+    """All images to train on, the specialised classes, and the rows of each summary's images."""
+    images = joined([parts.summary, parts.train, parts.negative])
+    row_of = {value: row for row, value in enumerate(images.sha256)}
+    members = []
+    for source in sources:
+        digest = _digests(source)
+        rows = [row_of[digest[member.image]] for member in source.summary.members]
+        members.append(np.array(rows, dtype=np.int64))
+    return images, np.unique(np.concatenate([parts.summary.labels, parts.train.labels])), members
+
+
+def _digests(source: Source) -> dict[str, str]:
+    """Hashes of the files of a run's images, by their ids."""
+    return {row.id: row.sha256 for row in source.run.images}
 
 
 def _chunks(boxes: NDArray[np.float32]) -> list[tuple[int, NDArray[np.float32]]]:
@@ -241,8 +255,8 @@ def _whole(labels: NDArray[np.int64], classes: NDArray[np.int64]) -> list[Group]
     return [Group(owner, chosen, chosen) for owner, chosen in enumerate(rows)]
 
 
-def _crops(source: Source, digest: dict[str, str], looker: Looker) -> NDArray[np.float32]:
-    size = looker.classifier.frame.size
+def _crops(source: Source, looker: Looker) -> NDArray[np.float32]:
+    size, digest = looker.classifier.frame.size, _digests(source)
     members = source.summary.members
     names = [f"{digest[member.image]} {member.box}" for member in members]
     return looker.crops(names, (crop(source.run.frame(member.image), member.box, size) for member in members))
@@ -253,7 +267,7 @@ def held_of(album: Album, classes: NDArray[np.int64]) -> Held:
     return Held(album.vectors, album.logits, album.labels, ~np.isin(album.labels, classes))
 
 
-def read_sources(runs: Sequence[Run], left_out: Sequence[str]) -> tuple[NDArray[np.int64], list[Source]]:
+def read_sources(runs: Sequence[Run], left_out: Sequence[str]) -> tuple[NDArray[np.int64], list[Source], list[Source]]:
     """The kept summaries of runs.
 
     Args:
@@ -261,7 +275,7 @@ def read_sources(runs: Sequence[Run], left_out: Sequence[str]) -> tuple[NDArray[
         left_out: Summaries to leave out, as ``RUN/NUMBER`` with the name of the run's folder.
 
     Returns:
-        The classes, sorted, and the summaries class by class.
+        The classes, sorted, the summaries class by class, and those that are left out.
 
     Raises:
         UserError: A run is not done, is of no single class or of another network, keeps no summary, or one that is to
@@ -279,17 +293,17 @@ def read_sources(runs: Sequence[Run], left_out: Sequence[str]) -> tuple[NDArray[
         if index in by_class:
             raise UserError(f"{run.path} and {by_class[index].path} are both of class {index}: give one run a class")
         by_class[index] = run
-    sources, absent = [], set(left_out)
+    sources: list[Source] = []
+    leave: list[Source] = []
     for owner, index in enumerate(sorted(by_class)):
         run = by_class[index]
         kept = [one for one in run.summaries if one.kept]
-        absent -= {f"{run.path.name}/{one.summary}" for one in kept}
         stay = [one for one in kept if f"{run.path.name}/{one.summary}" not in left_out]
+        leave += [Source(run, owner, one) for one in kept if one not in stay]
         if not stay:
             raise UserError(f"{run.path} has no summary to train on: keep more with --set.prune of `cluster`")
         sources += [Source(run, owner, one) for one in stay]
+    absent = set(left_out) - {f"{one.run.path.name}/{one.summary.summary}" for one in leave}
     if absent:
-        raise UserError(
-            f"--leave-out {sorted(absent)[0]} is no kept summary: give RUN/NUMBER as in {runs[0].path.name}/0"
-        )
-    return np.array(sorted(by_class), dtype=np.int64), sources
+        raise UserError(f"--leave-out {min(absent)} is no kept summary: give RUN/NUMBER as in {runs[0].path.name}/0")
+    return np.array(sorted(by_class), dtype=np.int64), sources, leave

@@ -25,7 +25,7 @@ from specialize.tuning import Method
 from summaries.recorded import load_recorded
 from summaries.store import read_json, read_npz, write_json, write_npz
 
-FORMAT = 1
+FORMAT = 2
 """Version of the layout of a model folder."""
 
 
@@ -184,7 +184,7 @@ def _places(row: dict[str, Any] | None) -> Places | None:
         return None
     shapes = tuple((int(c), int(h), int(w)) for c, h, w in row["shapes"])
     windows = tuple((float(x0), float(y0), float(x1), float(y1)) for x0, y0, x1, y1 in row["windows"])
-    return Places(row["start"], shapes, row["grid"], windows)
+    return Places(row["start"], shapes, row["grid"], windows, row["context"])
 
 
 def _method(row: dict[str, Any], arrays: dict[str, NDArray[Any]], places: Places | None) -> Method:

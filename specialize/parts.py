@@ -1,34 +1,41 @@
-"""SVMs that look for a summary's part (see `specialize.places`): what is negative is found where they fail.
+"""SVMs that look for a summary's part (see `specialize.places`), trained on more than the summary shows.
 
 The positives of an SVM are the descriptors of its summary's parts. Of the windows of other classes' images some are
 drawn at random, SVMs are trained against them, and the windows that these take for their part most firmly are
 added: hard negatives. Siblings are the parts of the class's other summaries.
+
+A summary shows its part in a dozen images, and a class may have hundreds to train on. So, round after round, each SVM
+looks for its part in the class's other training images, their best windows become positive, and it is trained anew
+(departure: the paper trains on the summary's own images alone).
+
+A summary that is left out, a watermark's, is not forgotten: an SVM of its own looks for it in the class's images, and
+what it finds is negative for the class's others, which would learn it otherwise. Figures in docs/decisions.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from specialize.places import Places
-from specialize.svm import Group, SvmOptions, Svms, Vectors, gram_of, negatives, solve
+from specialize.svm import Group, SvmOptions, Svms, Vectors, negatives, solve
 
 DRAWN = 400
 """Windows of strangers drawn at random, for each class; more make SVMs slow and hardly better."""
 
 HARD = 100
-"""Hard negatives of each SVM, at most one an image."""
+"""Hard negatives that each SVM gets in a round, at most one an image."""
 
 _CHUNK = 32
 
 
 @dataclass(frozen=True)
 class Field:
-    """The windows in which negatives are looked for.
+    """The windows in which positives and negatives are looked for.
 
     Attributes:
         places: How images become places.
@@ -39,6 +46,21 @@ class Field:
     places: Places
     windows: NDArray[np.float16]
     owner: NDArray[np.int64]
+
+    def take(self, numbers: NDArray[np.int64]) -> Vectors:
+        """Windows by their numbers, those of image i from i * W on: float32 (n, D)."""
+        taken: Vectors = self.windows.reshape(-1, self.windows.shape[2])[numbers].astype(np.float32)
+        return taken
+
+    def best(self, svms: Svms) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """For each image and SVM the decision of the best window, less its intercept, and its number, both (F, S)."""
+        scores, places = [], []
+        for start in range(0, len(self.owner), _CHUNK):
+            values = self.windows[start : start + _CHUNK].astype(np.float32) @ svms.weights.T  # (n, W, S)
+            scores.append(values.max(axis=1))
+            places.append(values.argmax(axis=1))
+        first = np.arange(len(self.owner))[:, None] * self.windows.shape[1]
+        return np.concatenate(scores), np.concatenate(places) + first
 
 
 def look_everywhere(places: Places, vectors: Vectors, owner: NDArray[np.int64]) -> Field:
@@ -51,81 +73,123 @@ def look_everywhere(places: Places, vectors: Vectors, owner: NDArray[np.int64]) 
 
 
 def part_machines(
-    field: Field, described: Vectors, groups: Sequence[Group], options: SvmOptions, *, seed: int
+    field: Field,
+    described: Vectors,
+    groups: Sequence[Group],
+    options: SvmOptions,
+    *,
+    seed: int,
+    shunned: Sequence[Group] = (),
 ) -> Callable[[float], Svms]:
     """SVMs of groups of parts, for any C.
 
     Args:
-        field: Where negatives are looked for.
+        field: Where positives and negatives are looked for; its images are numbered as those of the groups.
         described: (P, D), the descriptors of parts.
         groups: Rows of these.
-        options: What is negative.
+        options: What is negative, and how often parts are looked for.
         seed: Of the windows that are drawn.
+        shunned: Groups of parts of the same classes that the SVMs shall not take for theirs.
     """
+    shown = _shown(field, described, groups, shunned, options, seed) if shunned else {}
+    nothing = np.zeros(0, np.int64)
     generator = np.random.default_rng(seed)
     count = field.windows.shape[1]
     drawn = {}
     for owner in sorted({group.owner for group in groups}):
         images = np.flatnonzero(field.owner != owner)
         drawn[owner] = generator.choice(images, DRAWN) * count + generator.integers(count, size=DRAWN)
-    places = [drawn[group.owner] for group in groups]
-    easy = _train(field, described, groups, places, options)(1.0)
-    hard = _hardest(field, easy)
-    return _train(field, described, groups, [*map(np.union1d, places, hard)], options)
+    found = [nothing for _ in groups]
+    against = [np.union1d(drawn[group.owner], shown.get(group.owner, nothing)) for group in groups]
+    for number in range(options.rounds + 1):
+        svms = _train(field, described, groups, found, against, options)(1.0)
+        scores, windows = field.best(svms)
+        if number < options.rounds:
+            found = [
+                np.setdiff1d(windows[_further(field, group), place], shown.get(group.owner, nothing))
+                for place, group in enumerate(groups)
+            ]
+        against = [
+            np.union1d(before, _hardest(field, group, scores[:, place], windows[:, place]))
+            for place, (group, before) in enumerate(zip(groups, against, strict=True))
+        ]
+    return _train(field, described, groups, found, against, options)
+
+
+def _shown(
+    field: Field,
+    described: Vectors,
+    groups: Sequence[Group],
+    shunned: Sequence[Group],
+    options: SvmOptions,
+    seed: int,
+) -> dict[int, NDArray[np.int64]]:
+    """For each class the windows of its images that SVMs of the shunned groups take for their parts."""
+    svms = part_machines(field, described, [*groups, *shunned], replace(options, rounds=0), seed=seed)(1.0)
+    scores, windows = field.best(svms)
+    taken: dict[int, NDArray[np.int64]] = {}
+    for place, group in enumerate(shunned, len(groups)):
+        seen = (field.owner == group.owner) & (scores[:, place] + svms.intercepts[place] > 0)
+        taken[group.owner] = np.union1d(taken.get(group.owner, np.zeros(0, np.int64)), windows[seen, place])
+    return taken
+
+
+def _further(field: Field, group: Group) -> NDArray[np.int64]:
+    """The images of a group's class that are not its own."""
+    return np.setdiff1d(np.flatnonzero(field.owner == group.owner), group.images)
+
+
+def _hardest(field: Field, group: Group, scores: NDArray[np.float32], windows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The strangers' windows that an SVM takes for its part most firmly, given each image's best."""
+    images = np.flatnonzero(field.owner != group.owner)
+    return windows[images[np.argsort(-scores[images], kind="stable")[:HARD]]]
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What one SVM is trained on: parts by their rows, then windows by their numbers; which of them are positive."""
+
+    parts: NDArray[np.int64]
+    windows: NDArray[np.int64]
+    positive: NDArray[np.bool_]
+
+    def vectors(self, field: Field, described: Vectors) -> Vectors:
+        """Their descriptors, float32 (n, D)."""
+        return np.concatenate([described[self.parts], field.take(self.windows)])
 
 
 def _train(
     field: Field,
     described: Vectors,
     groups: Sequence[Group],
-    places: Sequence[NDArray[np.int64]],
+    found: Sequence[NDArray[np.int64]],
+    against: Sequence[NDArray[np.int64]],
     options: SvmOptions,
 ) -> Callable[[float], Svms]:
-    """SVMs against some windows of strangers, given for each group by their numbers in the field."""
-    flat = field.windows.reshape(-1, field.windows.shape[2])
-    tasks: list[_Task] = []
-    for owner in sorted({group.owner for group in groups}):
-        own = [place for place, group in enumerate(groups) if group.owner == owner]
-        wanted = np.unique(np.concatenate([places[place] for place in own]))
-        vectors = np.concatenate([described, flat[wanted].astype(np.float32)])
-        gram = gram_of(vectors).astype(np.float32)
-        for place in own:
-            strangers = len(described) + np.searchsorted(wanted, places[place])
-            negative = negatives(groups, place, {owner: strangers}, options)
-            tasks.append(_Task(place, vectors, groups[place].rows, negative, gram))
-    tasks.sort(key=lambda task: task.place)
+    """SVMs on each group's parts and what was found of them, against its siblings and windows of strangers."""
+    nothing = np.zeros(0, np.int64)
+    tasks = []
+    for place, group in enumerate(groups):
+        siblings = negatives(groups, place, {group.owner: nothing}, options)
+        strangers = against[place] if options.others else nothing
+        sides = [(group.rows, True), (siblings, False), (found[place], True), (strangers, False)]
+        positive = np.concatenate([np.full(len(rows), side, dtype=np.bool_) for rows, side in sides])
+        tasks.append(_Task(np.concatenate([group.rows, siblings]), np.concatenate([found[place], strangers]), positive))
+    grams = [(vectors := task.vectors(field, described)) @ vectors.T for task in tasks]
 
     def machines(cost: float) -> Svms:
-        found = [solve(task.vectors, task.positive, task.negative, cost, options, task.gram) for task in tasks]
-        weights, intercepts = (np.array(values, dtype=np.float32) for values in zip(*found, strict=True))
+        solved = [
+            solve(
+                task.vectors(field, described),
+                np.flatnonzero(task.positive),
+                np.flatnonzero(~task.positive),
+                cost,
+                options,
+                gram,
+            )
+            for task, gram in zip(tasks, grams, strict=True)
+        ]
+        weights, intercepts = (np.array(values, dtype=np.float32) for values in zip(*solved, strict=True))
         return Svms(np.array([group.owner for group in groups], dtype=np.int64), weights, intercepts, field.places)
 
     return machines
-
-
-@dataclass(frozen=True)
-class _Task:
-    """One SVM to train: its place among the groups, and rows of the vectors that its class has in common."""
-
-    place: int
-    vectors: Vectors
-    positive: NDArray[np.int64]
-    negative: NDArray[np.int64]
-    gram: NDArray[np.float32]
-
-
-def _hardest(field: Field, svms: Svms) -> list[NDArray[np.int64]]:
-    """For each SVM the best windows of the strangers' images that it takes for its part most firmly."""
-    count = field.windows.shape[1]
-    best, where = [], []
-    for start in range(0, len(field.owner), _CHUNK):
-        values = field.windows[start : start + _CHUNK].astype(np.float32) @ svms.weights.T  # (n, W, S)
-        best.append(values.max(axis=1))
-        where.append(values.argmax(axis=1))
-    scores, windows = np.concatenate(best), np.concatenate(where)
-    found = []
-    for place, owner in enumerate(svms.owner):
-        images = np.flatnonzero(field.owner != owner)
-        images = images[np.argsort(-scores[images, place], kind="stable")[:HARD]]
-        found.append(images * count + windows[images, place])
-    return found

@@ -1,8 +1,10 @@
 """What a network makes of the places of an image: boxes described by its feature maps, as in proposal flow.
 
-A box is RoIAlign of the last feature map of each of several strides on a grid, of unit length for each map. A summary's
-part is described so, and in a new image it is looked for in windows of several sizes all over the frame: the decision
-of an SVM for the image is that of its best window.
+A box is RoIAlign of the last feature map of each of several strides on a grid, and beside it, at the same length, what
+the whole image is described by: a part in its context. With its context a part is known better, but a watermark is in
+every part's context (docs/decisions.md). A summary's part is described so, and in a new image it is
+looked for in windows of several sizes all over the frame: the decision of an SVM for the image is that of its best
+window.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -29,12 +32,14 @@ class PlaceOptions:
         grid: Cells along each side of a box, >= 1; with one cell a part's shape is lost (docs/decisions.md).
         sizes: Sides of the windows, shares of the frame's, in (0, 1].
         step: Distance of neighbouring windows, a share of the frame's side, > 0.
+        context: Whether the whole image's vector stands beside a place's own.
     """
 
-    strides: tuple[int, ...] = (8, 16)
+    strides: tuple[int, ...] = (8, 16, 32)
     grid: int = 3
     sizes: tuple[float, ...] = (0.25, 0.375, 0.5)
     step: float = 0.125
+    context: bool = True
 
 
 @dataclass(frozen=True)
@@ -46,18 +51,19 @@ class Places:
         shapes: (C, h, w) of each map.
         grid: Cells along each side of a box.
         windows: (W, 4) xyxy in shares of the frame.
+        context: Whether the whole image's vector stands beside a place's own.
     """
 
     start: int
     shapes: tuple[tuple[int, int, int], ...]
     grid: int
     windows: tuple[tuple[float, float, float, float], ...]
+    context: bool
 
     def everywhere(self, vectors: Tensor) -> Tensor:
         """Descriptors (N, W, D) of all windows of images with vectors (N, M), of length 1."""
         boxes = vectors.new_tensor(self.windows)  # (W, 4)
-        described = self._describe(vectors, [boxes] * len(vectors))
-        return described.view(len(vectors), len(boxes), -1)
+        return self._describe(vectors, [boxes] * len(vectors)).view(len(vectors), len(boxes), -1)
 
     def at(self, vectors: Tensor, boxes: Tensor) -> Tensor:
         """Descriptors (N, D) of one box in each of N images, boxes (N, 4) xyxy in shares of the frame."""
@@ -69,7 +75,11 @@ class Places:
             end = begin + channels * height * width
             maps.append(vectors[:, begin:end].reshape(-1, channels, height, width))
             begin = end
-        return describe_boxes(maps, boxes, self.grid)
+        described = describe_boxes(maps, boxes, self.grid)
+        if not self.context:
+            return described
+        whole = vectors[:, : self.start].repeat_interleave(len(boxes[0]), dim=0)
+        return torch.cat([described, whole], dim=1) * 2**-0.5
 
 
 def windows_of(options: PlaceOptions) -> tuple[tuple[float, float, float, float], ...]:

@@ -32,12 +32,15 @@ class SvmOptions:
     Attributes:
         positives: What of a summary's images is positive: the whole "image" (paper), or the "crop" of the part,
             enlarged to the network's frame.
+        rounds: Of SVMs that look for parts (`specialize.parts`): how often they look for them in the class's other
+            training images and are trained anew with what they find; >= 0. 0 as in the paper.
         siblings: Whether images of the class's other summaries are negative (paper section 4.4).
         others: Whether images of other classes are negative (paper section 4.4).
         balanced: Whether a class of few positives weighs as much as its many negatives; the paper does not say.
     """
 
     positives: Literal["image", "crop"] = "image"
+    rounds: int = 3
     siblings: bool = True
     others: bool = True
     balanced: bool = True

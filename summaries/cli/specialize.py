@@ -11,6 +11,7 @@ import tyro
 
 from masks.errors import UserError
 from specialize.build import Settings, build
+from specialize.svm import SvmOptions
 from specialize.tuning import TuningOptions
 from summaries.cli import parse
 from summaries.cli.again import recorded_classifier
@@ -50,7 +51,7 @@ class Arguments:
 def main(arguments: Sequence[str]) -> None:
     """Runs the command."""
     options: Arguments = parse(Arguments, arguments, "specialize", EXAMPLE)
-    check(options.settings.tuning)
+    check(options.settings.svm, options.settings.tuning)
     runs = [Run(path) for given in options.runs for path in find_runs(given)]
     if not runs:
         raise UserError("no run folder is given or found: make one a class with `visual-summaries run`")
@@ -74,7 +75,7 @@ def main(arguments: Sequence[str]) -> None:
     print(options.out / "model.json")
 
 
-def check(tuning: TuningOptions) -> None:
+def check(svm: SvmOptions, tuning: TuningOptions) -> None:
     """Refuses options that are out of range.
 
     Raises:
@@ -82,6 +83,8 @@ def check(tuning: TuningOptions) -> None:
     """
     if tuning.harm_limit < 0:
         raise UserError(f"--set.tuning.harm-limit is {tuning.harm_limit}: give at least 0 points")
+    if svm.rounds < 0:
+        raise UserError(f"--set.svm.rounds is {svm.rounds}: give at least 0")
     if not tuning.costs or min(tuning.costs) <= 0:
         raise UserError(f"--set.tuning.costs is {tuning.costs}: give values above 0")
     if not 0 < tuning.held_out < 1:

@@ -57,6 +57,12 @@ def test_a_goal_of_zero_does_not_merge_what_has_nothing_in_common(planted):
     assert merge(members, similarity, image, pairs, goal=0.0) == [[0], [1], [2]]
 
 
+def test_images_without_parts_change_nothing(planted):
+    kind, image, pairs, similarity = planted
+    pairs = np.concatenate([pairs, [[IMAGES - 1, IMAGES + 3]]])
+    assert len(merge(neighbourhoods(kind, image), similarity, image, pairs, goal=0.5)) == KINDS
+
+
 def test_no_summary():
     empty = np.zeros(0, np.int64)
     assert merge([], csr_array((0, 0), dtype=np.float32), empty, np.zeros((0, 2), np.int64), goal=0.5) == []

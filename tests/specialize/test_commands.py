@@ -198,6 +198,7 @@ def test_errors_say_what_to_do(home, tmp_path, capsys):
     error(home.specialize(tmp_path / "m", "--leave-out", "church/77"), "church/77 is no kept summary")
     error(home.specialize(tmp_path / "m", "--set.features.layer", "nowhere"), "no module 'nowhere'")
     error(home.specialize(tmp_path / "m", "--set.tuning.harm-limit", "-1"), "give at least 0 points")
+    error(home.specialize(tmp_path / "m", "--set.svm.rounds", "-1"), "give at least 0")
     error(home.evaluate(tmp_path), "holds no model.json")
     arguments = ["specialize", str(home.runs), "--train", str(home.train), "--out", str(tmp_path / "m")]
     error(main([*arguments]), "6 classes of the network have no run: give photographs of them with --others")

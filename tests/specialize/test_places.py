@@ -1,5 +1,7 @@
 """SVMs that look for a part: a planted part is found wherever it is, and hard negatives are what fails."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from specialize.parts import look_everywhere, part_machines
 from specialize.places import PlaceOptions, Places, boxes_in_shares, windows_of
 from specialize.svm import Group, SvmOptions
 
-PLACES = Places(2, ((3, 8, 8),), 2, windows_of(PlaceOptions(sizes=(0.25,), step=0.125)))
+PLACES = Places(2, ((3, 8, 8),), 2, windows_of(PlaceOptions(sizes=(0.25,), step=0.125)), True)
 
 
 def image(rng: np.random.Generator, part: int | None) -> tuple[np.ndarray, np.ndarray]:
@@ -32,10 +34,13 @@ def images(seed: int, kinds: list[int | None]) -> tuple[np.ndarray, np.ndarray]:
 
 def test_a_part_is_described_as_proposal_flow_does():
     vectors, boxes = images(0, [0, 1])
+    vectors[:, :2] = [0.6, 0.8]
     found = PLACES.at(torch.from_numpy(vectors), torch.from_numpy(boxes)).numpy()
     for vector, box, one in zip(vectors, boxes, found, strict=True):
         expected = pool([torch.from_numpy(vector[2:].reshape(3, 8, 8))], box[None] * 128, (128, 128), 2)[0]
-        np.testing.assert_allclose(one, expected, atol=1e-6)
+        np.testing.assert_allclose(one * 2**0.5, [*expected, 0.6, 0.8], atol=1e-6)
+    alone = replace(PLACES, context=False).at(torch.from_numpy(vectors), torch.from_numpy(boxes)).numpy()
+    np.testing.assert_allclose(alone, found[:, :-2] * 2**0.5, atol=1e-6)
 
 
 def test_the_windows_cover_the_frame():
@@ -64,6 +69,42 @@ def test_a_planted_part_is_found_in_new_images():
         assert decisions[own, kind].min() > decisions[~own, kind].max()
     again = part_machines(field, described, groups, SvmOptions(), seed=0)(1.0)
     np.testing.assert_array_equal(svms.weights, again.weights)
+
+
+def test_what_is_found_in_further_images_makes_a_part_known_that_few_images_show():
+    kinds = [0] * 60 + [None] * 40
+    vectors, boxes = images(3, kinds)
+    owner = np.array([-1 if kind is None else kind for kind in kinds])
+    field = look_everywhere(PLACES, vectors, owner)
+    few = np.arange(2)
+    described = PLACES.at(torch.from_numpy(vectors[few]), torch.from_numpy(boxes[few])).numpy()
+    described += np.random.default_rng(0).normal(0, 0.25, described.shape).astype(np.float32)
+    fresh, _ = images(4, kinds)
+    gaps = []
+    for rounds in (0, 3):
+        svms = part_machines(field, described, [Group(0, few, few)], SvmOptions(rounds=rounds), seed=0)(1.0)
+        decisions = svms.decisions(fresh)[:, 0]
+        gaps.append((decisions[owner == 0].mean() - decisions[owner < 0].mean()) / decisions.std())
+    assert gaps[1] > gaps[0]
+
+
+def test_what_is_left_out_is_unlearned():
+    """Half of the class's images show a mark and not the part: what is found in them teaches the mark."""
+    parts, part_boxes = images(5, [0] * 20 + [None] * 20)
+    marks, mark_boxes = images(6, [1] * 20)
+    vectors = np.concatenate([parts, marks])
+    field = look_everywhere(PLACES, vectors, np.array([0] * 20 + [-1] * 20 + [0] * 20))
+    rows, shown = np.arange(10), np.arange(40, 48)
+    boxes = np.concatenate([part_boxes[:10], mark_boxes[:8]])
+    described = PLACES.at(torch.from_numpy(vectors[[*rows, *shown]]), torch.from_numpy(boxes)).numpy()
+    groups = [Group(0, rows, rows), Group(0, np.arange(10, 18), shown)]
+    fresh_parts, fresh_marks = images(7, [0] * 20)[0], images(8, [1] * 20)[0]
+    options = SvmOptions(rounds=2)
+    forgot, shunned = (
+        part_machines(field, described, groups[:1], options, seed=0, shunned=left)(1.0) for left in ([], groups[1:])
+    )
+    assert shunned.decisions(fresh_marks).mean() < forgot.decisions(fresh_marks).mean() - 0.5
+    assert shunned.decisions(fresh_parts).min() > 0
 
 
 def test_boxes_become_shares():
