@@ -37,15 +37,14 @@ class AffinityOptions:
     Attributes:
         preference: Of every part to be an exemplar, on the scale of ranks; lower gives fewer clusters; <= 1 (here:
             0.6, see docs/decisions.md).
-        sparse_preference: The same where similarities are sparse: not all pairs of images were matched, or parts are
-            more than `DENSE_PARTS` (here: 0.0, likewise).
+        nearest_preference: The same where images were matched with their nearest only (here: 0.0, likewise).
         damping: Of the messages, in [0.5, 1) (reference: 0.9).
         iterations: At most, >= 1 (reference: 1000).
         convergence: Iterations without a change after which it has converged, >= 1 (reference: 100).
     """
 
     preference: float = 0.6
-    sparse_preference: float = 0.0
+    nearest_preference: float = 0.0
     damping: float = 0.9
     iterations: int = 1000
     convergence: int = 100
@@ -101,7 +100,7 @@ def propagate(
     Args:
         matrix: float32 (P, P), symmetric, >= 0; its diagonal is not used. Zeros of a sparse one are similarities that
             nobody knows.
-        options: Hyperparameters.
+        options: Hyperparameters; of the preferences `preference`.
         seed: Of the tiny noise that breaks ties.
 
     Returns:
@@ -117,17 +116,15 @@ def propagate(
     similarity = _scaled(matrix)
     values = matrix if isinstance(matrix, np.ndarray) else matrix.data
     known = np.sort(values[values > 0])
-    dense = isinstance(similarity, np.ndarray) and parts <= DENSE_PARTS
-    preference = options.preference if dense else options.sparse_preference
     if parts < 2:
         labels = np.zeros(parts, dtype=np.int64)
-        return Clusters(labels, np.arange(parts, dtype=np.int64), similarity, preference, True, known)
-    if isinstance(similarity, np.ndarray) and dense:
+        return Clusters(labels, np.arange(parts, dtype=np.int64), similarity, options.preference, True, known)
+    if isinstance(similarity, np.ndarray) and parts <= DENSE_PARTS:
         labels, exemplars, iterations = _on_all(similarity, options, seed)
     else:
         found = pass_messages(
             csr_array(similarity),
-            preference,
+            options.preference,
             damping=options.damping,
             iterations=options.iterations,
             convergence=options.convergence,
@@ -135,13 +132,13 @@ def propagate(
         )
         labels, exemplars, iterations = found.labels, found.exemplars, found.iterations
     if len(exemplars) == 0:  # nothing settled at all
-        return Clusters(np.full(parts, -1, dtype=np.int64), exemplars, similarity, preference, False, known)
+        return Clusters(np.full(parts, -1, dtype=np.int64), exemplars, similarity, options.preference, False, known)
     sizes = np.bincount(labels[labels >= 0], minlength=len(exemplars))
     order = np.lexsort((exemplars, -sizes))
     number = np.full(len(order) + 1, -1, dtype=np.int64)  # the last one stands for no cluster
     number[order] = np.arange(len(order))
     converged = iterations < options.iterations
-    return Clusters(number[labels], exemplars[order], similarity, preference, converged, known)
+    return Clusters(number[labels], exemplars[order], similarity, options.preference, converged, known)
 
 
 def _scaled(matrix: NDArray[np.float32] | csr_array) -> NDArray[np.float32] | csr_array:

@@ -37,7 +37,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, effective_n_jobs
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from threadpoolctl import threadpool_limits
@@ -147,7 +147,7 @@ def similarity(
 
     Args:
         load: Gives the features of image 0..N-1. Called several times for an image, from several threads; no
-            more than five images a job are held at a time.
+            more than five images a job are held at a time, or those of a tile with a device.
         kept: For each of the N images bool (M,), True = a part.
         options: Hyperparameters; the defaults without it. Its `pairs` are a matter of the caller's.
         pairs: int64 (n, 2), one < other, in rising order: the pairs of images to match; None for all.
@@ -185,10 +185,11 @@ def similarity(
             missing.append(number)
     # Threads, not processes: the work is in numpy calls that release the interpreter's lock, and features need
     # not be sent. One BLAS thread each, because sums must not depend on how many there are.
+    threads = jobs if device is None else min(effective_n_jobs(jobs), _ON_DEVICE)
     with threadpool_limits(limits=1):
-        results = Parallel(
-            n_jobs=jobs if device is None else min(jobs, _ON_DEVICE), backend="threading", return_as="generator"
-        )(delayed(_match_tile)(load, kept, tiles[number], options, device) for number in missing)
+        results = Parallel(n_jobs=threads, backend="threading", return_as="generator")(
+            delayed(_match_tile)(load, kept, tiles[number], options, device) for number in missing
+        )
         for number, tile in zip(missing, results, strict=True):
             held[number] = tile
             collect(number, tile)
@@ -249,9 +250,26 @@ def _score_each(
 def _score_together(
     load: Callable[[int], Features], tile: Sequence[tuple[int, int]], options: SimilarityOptions, device: torch.device
 ) -> Iterator[NDArray[np.float32]]:
-    """As `_score_each`, all pairs at once on a device."""
+    """As `_score_each`, all pairs at once on a device, or half of them where they do not fit into its memory."""
     if not tile:
         return
+    try:
+        scores = _score_at_once(load, tile, options, device)
+    except torch.cuda.OutOfMemoryError:
+        if len(tile) == 1:
+            raise
+        torch.cuda.empty_cache()
+        middle = len(tile) // 2
+        yield from _score_together(load, tile[:middle], options, device)
+        yield from _score_together(load, tile[middle:], options, device)
+    else:
+        yield from scores
+
+
+def _score_at_once(
+    load: Callable[[int], Features], tile: Sequence[tuple[int, int]], options: SimilarityOptions, device: torch.device
+) -> list[NDArray[np.float32]]:
+    """Scores of all boxes of some pairs of images on a device."""
     held = {index: load(index) for index in sorted({index for pair in tile for index in pair})}
     seconds = sorted({other for _, other in tile})
     firsts_of = [list(held).index(one) for one, _ in tile]
@@ -269,8 +287,8 @@ def _score_together(
         mirrored = scores_to(turned)
         better = mirrored.amax(dim=2).sum(dim=1) > scores.amax(dim=2).sum(dim=1)
         scores = torch.where(better[:, None, None], mirrored, scores)
-    for (one, other), block in zip(tile, scores.cpu().numpy(), strict=True):
-        yield block[: len(held[one].boxes), : len(held[other].boxes)]
+    blocks = zip(tile, scores.cpu().numpy(), strict=True)
+    return [block[: len(held[one].boxes), : len(held[other].boxes)] for (one, other), block in blocks]
 
 
 def _pair_scores(a: Features, b: Features, options: SimilarityOptions) -> NDArray[np.float32]:

@@ -40,7 +40,7 @@ def chain(images: Path, out: Path, *further: str) -> Run:
 def clusters(run: Run) -> dict[Part, int]:
     """The cluster of each part that was clustered."""
     matched, settings = read_similarities(run), recorded_settings(run.path)
-    labels = propagate(matched.matrix, settings.affinity, seed=run.info["seed"]).labels
+    labels = propagate(matched.matrix, matched.affinity(settings.affinity), seed=run.info["seed"]).labels
     return {(part.image, *part.box): int(label) for part, label in zip(run.parts, labels, strict=False)}
 
 

@@ -32,9 +32,9 @@ from specialize.material import (
     split_training,
 )
 from specialize.model import Model, SummaryRow, save_model
-from specialize.parts import part_machines
+from specialize.parts import find_shown, part_machines
 from specialize.photographs import Album, Looker, joined, list_photos
-from specialize.svm import Group, SvmOptions, Svms, gram_of, train
+from specialize.svm import Group, OneSidedError, SvmOptions, Svms, gram_of, train
 from specialize.tuning import Method, TuningOptions, candidates, choose_weight, decide_all, points, right_along
 from summaries.drawing import member_picture
 from summaries.gallery import jpeg
@@ -97,7 +97,7 @@ def build(
             specialised.
         out: Model folder.
         settings: Hyperparameters.
-        left_out: Summaries that get no SVM, as RUN/NUMBER.
+        left_out: Summaries that get no SVM, as RUN/NUMBER; with SVMs of parts, theirs are negative for the others.
         seed: Of every random choice.
         config: How to load the classifier again, as runs record it.
 
@@ -114,14 +114,19 @@ def build(
         raise UserError(f"{unspecialised} classes of the network have no run: give photographs of them with --others")
     tap = find_tap(classifier, settings.features)
     looker = Looker(classifier, tap, out / "work" / "features.npz", fingerprint)
-    parts, skipped = _look(looker, runs, [*sources, *leave], classes, train_root, others, settings, seed)
+    parts, skipped = _look(
+        looker, runs, [*sources, *leave] if tap.maps else sources, classes, train_root, others, settings, seed
+    )
     places = find_places(classifier, tap, settings.features)
     if places is None:
         material = assemble(parts, sources, looker, settings.svm)
     else:
         material = assemble_places(parts, sources, leave, places)
     looker.save()
-    methods = fit(material, settings, seed)
+    try:
+        methods = fit(material, settings, seed)
+    except OneSidedError as error:
+        raise UserError(f"{error}: a summary has nothing to be told apart from, use --set.svm.others") from None
     model = Model(
         tap,
         methods,
@@ -163,15 +168,15 @@ def fit(material: Material, settings: Settings, seed: int) -> list[Method]:
         settings: Hyperparameters.
         seed: Of k-means and random groups.
     """
-    alone = replace(settings.svm, siblings=False)
-    groups = material.groups
+    alone = replace(settings.svm, siblings=False, others=True)  # without either there is nothing to tell apart from
+    groups, shown = material.groups, {}
+    if material.field is not None:
+        shown = find_shown(material.field, material.vectors, groups, material.shunned, settings.svm, seed=seed)
     gram = gram_of(material.vectors) if material.field is None else None
 
     def of_groups(name: str, groups: Sequence[Group], options: SvmOptions) -> Method:
         if material.field is not None:
-            machines = part_machines(
-                material.field, material.vectors, groups, options, seed=seed, shunned=material.shunned
-            )
+            machines = part_machines(material.field, material.vectors, groups, options, seed=seed, shown=shown)
         else:
             machines = partial(train, material.vectors, groups, material.against, options=options, gram=gram)
         return tuned(name, machines)

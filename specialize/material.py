@@ -300,6 +300,8 @@ def read_sources(runs: Sequence[Run], left_out: Sequence[str]) -> tuple[NDArray[
         kept = [one for one in run.summaries if one.kept]
         stay = [one for one in kept if f"{run.path.name}/{one.summary}" not in left_out]
         leave += [Source(run, owner, one) for one in kept if one not in stay]
+        if kept and not stay:
+            raise UserError(f"--leave-out names all summaries of {run.path}: leave one at least")
         if not stay:
             raise UserError(f"{run.path} has no summary to train on: keep more with --set.prune of `cluster`")
         sources += [Source(run, owner, one) for one in stay]

@@ -14,7 +14,7 @@ what it finds is negative for the class's others, which would learn it otherwise
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -79,7 +79,7 @@ def part_machines(
     options: SvmOptions,
     *,
     seed: int,
-    shunned: Sequence[Group] = (),
+    shown: Mapping[int, NDArray[np.int64]] | None = None,
 ) -> Callable[[float], Svms]:
     """SVMs of groups of parts, for any C.
 
@@ -89,10 +89,10 @@ def part_machines(
         groups: Rows of these.
         options: What is negative, and how often parts are looked for.
         seed: Of the windows that are drawn.
-        shunned: Groups of parts of the same classes that the SVMs shall not take for theirs.
+        shown: For some classes the numbers of windows of their own that are negative (see `find_shown`).
     """
-    shown = _shown(field, described, groups, shunned, options, seed) if shunned else {}
     nothing = np.zeros(0, np.int64)
+    avoid = [(shown or {}).get(group.owner, nothing) for group in groups]
     generator = np.random.default_rng(seed)
     count = field.windows.shape[1]
     drawn = {}
@@ -100,31 +100,45 @@ def part_machines(
         images = np.flatnonzero(field.owner != owner)
         drawn[owner] = generator.choice(images, DRAWN) * count + generator.integers(count, size=DRAWN)
     found = [nothing for _ in groups]
-    against = [np.union1d(drawn[group.owner], shown.get(group.owner, nothing)) for group in groups]
+    against = [drawn[group.owner] for group in groups]
     for number in range(options.rounds + 1):
-        svms = _train(field, described, groups, found, against, options)(1.0)
+        svms = _train(field, described, groups, found, against, avoid, options)(1.0)
         scores, windows = field.best(svms)
         if number < options.rounds:
             found = [
-                np.setdiff1d(windows[_further(field, group), place], shown.get(group.owner, nothing))
-                for place, group in enumerate(groups)
+                np.setdiff1d(windows[_further(field, group), place], avoid[place]) for place, group in enumerate(groups)
             ]
         against = [
             np.union1d(before, _hardest(field, group, scores[:, place], windows[:, place]))
             for place, (group, before) in enumerate(zip(groups, against, strict=True))
         ]
-    return _train(field, described, groups, found, against, options)
+    return _train(field, described, groups, found, against, avoid, options)
 
 
-def _shown(
+def find_shown(
     field: Field,
     described: Vectors,
     groups: Sequence[Group],
     shunned: Sequence[Group],
     options: SvmOptions,
+    *,
     seed: int,
 ) -> dict[int, NDArray[np.int64]]:
-    """For each class the windows of its images that SVMs of the shunned groups take for their parts."""
+    """What shows the parts of groups that are left out: the windows of their class that SVMs of theirs take for them.
+
+    Args:
+        field: Where they are looked for.
+        described: (P, D), the descriptors of parts.
+        groups: Those that are not left out.
+        shunned: Those that are.
+        options: What is negative.
+        seed: Of the windows that are drawn.
+
+    Returns:
+        For the class of each group that is left out the numbers of these windows.
+    """
+    if not shunned:
+        return {}
     svms = part_machines(field, described, [*groups, *shunned], replace(options, rounds=0), seed=seed)(1.0)
     scores, windows = field.best(svms)
     taken: dict[int, NDArray[np.int64]] = {}
@@ -164,14 +178,15 @@ def _train(
     groups: Sequence[Group],
     found: Sequence[NDArray[np.int64]],
     against: Sequence[NDArray[np.int64]],
+    avoid: Sequence[NDArray[np.int64]],
     options: SvmOptions,
 ) -> Callable[[float], Svms]:
-    """SVMs on each group's parts and what was found of them, against its siblings and windows of strangers."""
+    """SVMs on each group's parts and what was found of them, against siblings, strangers and what is to be avoided."""
     nothing = np.zeros(0, np.int64)
     tasks = []
     for place, group in enumerate(groups):
         siblings = negatives(groups, place, {group.owner: nothing}, options)
-        strangers = against[place] if options.others else nothing
+        strangers = np.union1d(against[place] if options.others else nothing, avoid[place])
         sides = [(group.rows, True), (siblings, False), (found[place], True), (strangers, False)]
         positive = np.concatenate([np.full(len(rows), side, dtype=np.bool_) for rows, side in sides])
         tasks.append(_Task(np.concatenate([group.rows, siblings]), np.concatenate([found[place], strangers]), positive))

@@ -25,6 +25,10 @@ _CHUNK = 32
 """Images whose windows are held at once."""
 
 
+class OneSidedError(ValueError):
+    """There is nothing to tell apart: an SVM has no positive, or no negative."""
+
+
 @dataclass(frozen=True)
 class SvmOptions:
     """What the SVMs are trained on.
@@ -146,7 +150,7 @@ def train(
         gram: Of the vectors, see `gram_of`; computed where it is not given.
 
     Raises:
-        ValueError: A group has no positive, or no negative.
+        OneSidedError: A group has no positive, or no negative.
     """
     gram = gram_of(vectors) if gram is None else gram
     found = [
@@ -176,10 +180,10 @@ def solve(
         gram: Of the vectors, see `gram_of`.
 
     Raises:
-        ValueError: There is no positive, or no negative.
+        OneSidedError: There is no positive, or no negative.
     """
     if not len(positive) or not len(negative):
-        raise ValueError(f"positive, negative: an SVM of {len(positive)} positives and {len(negative)} negatives")
+        raise OneSidedError(f"positive, negative: an SVM of {len(positive)} positives and {len(negative)} negatives")
     rows = np.concatenate([positive, negative])
     truth = np.concatenate([np.ones(len(positive)), -np.ones(len(negative))])
     machine = SVC(C=cost, kernel="precomputed", class_weight="balanced" if options.balanced else None)

@@ -193,7 +193,7 @@ def evaluate(
     """
     settings = override(Settings(), run.info["config"]["settings"])
     parts = _read_parts(run, vectors, describer)
-    cluster = _Clustering(parts, settings.affinity, seed)
+    cluster = _Clustering(parts, read_similarities(run).affinity(settings.affinity), seed)
     own = [np.array([member.part for member in one.members], dtype=np.int64) for one in run.summaries if one.kept]
     sizes = [len(one) for one in own]
     generator = np.random.default_rng(seed)

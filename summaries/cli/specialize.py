@@ -32,7 +32,8 @@ class Arguments:
         others: Photographs of other classes: class folders, or files whose names begin with the class's index or hold
             its WordNet id. They become negatives, the photographs on which the harm limit is kept, and those of the
             evaluation. Not needed where every class of the network has a run.
-        leave_out: Summaries that get no SVM, as RUN/NUMBER, for instance steamer/3 for a watermark.
+        leave_out: Summaries that get no SVM, as RUN/NUMBER, for instance steamer/3 for a watermark; where SVMs look for
+            parts, these are negative for the others.
         seed: Of every random choice.
         device: auto, cpu or cuda.
         settings: Options of the steps.
@@ -83,6 +84,8 @@ def check(svm: SvmOptions, tuning: TuningOptions) -> None:
     """
     if tuning.harm_limit < 0:
         raise UserError(f"--set.tuning.harm-limit is {tuning.harm_limit}: give at least 0 points")
+    if not svm.others and not svm.siblings:
+        raise UserError("--set.svm.no-others --set.svm.no-siblings leave no negatives: give one of them at most")
     if svm.rounds < 0:
         raise UserError(f"--set.svm.rounds is {svm.rounds}: give at least 0")
     if not tuning.costs or min(tuning.costs) <= 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ def run_clusters(path: Path, settings: Settings, *, seed: int) -> dict[str, Any]
     """
     run = Run(path)
     matched = read_matched(path / "work" / "similarity.npz")
-    clusters = propagate(matched.matrix, settings.affinity, seed=seed)
+    clusters = propagate(matched.matrix, matched.affinity(settings.affinity), seed=seed)
     groups = [_group(clusters, number, matched.image) for number in range(len(clusters.exemplars))]
     similarities = [matched.among(group.first) for group in groups]
     for group, cohesion in zip(groups, cohere(similarities, settings.prune), strict=True):
@@ -49,12 +49,11 @@ def run_clusters(path: Path, settings: Settings, *, seed: int) -> dict[str, Any]
             groups[number].barred = [row for row, why in unlike.items() if why]
             groups[number].leave(unlike)
     wanted = goal(similarities, settings.prune)
-    before = 0
-    while len(groups) != before:  # what was completed knows more images, and may be merged further
+    groups, before = _merge(groups, matched, wanted, settings), 0
+    while len(groups) != before:  # what was completed is known to more images, and may be merged further
         before = len(groups)
-        if matched.pairs is not None:
-            groups = _merge(groups, matched, matched.pairs, wanted, settings)
         _complete(groups, matched, boxes, wanted, settings)
+        groups = _merge(groups, matched, wanted, settings)
     groups.sort(key=lambda group: (-len(group.stay), group.exemplar))  # the largest first, now that they are complete
 
     summaries = [_summary(number, group, boxes, clusters) for number, group in enumerate(groups)]
@@ -139,12 +138,12 @@ class _Boxes:
         x0, y0, x1, y1 = map(float, self._matched.candidates.boxes[self._candidate[row]])
         return x0, y0, x1, y1
 
-    def similarity(self, row: int, exemplar: int, others: Sequence[int]) -> float:
+    def similarity(self, row: int, exemplar: int, others: Iterable[int]) -> float:
         """Similarity to an exemplar as it came from matching, or the mean of those that are known to other parts.
 
         The latter where the two images were not matched, which happens in summaries that were merged.
         """
-        parts = np.array([part for part in (exemplar, *others) if part < len(self._matched.parts)])
+        parts = np.array([exemplar, *(part for part in others if part < len(self._matched.parts))])
         (known,) = self._matched.known(np.array([self.image(row)]), self._matched.image[parts])
         found = self._matched.candidates.similarity[[self._candidate[row]]][:, parts].toarray()[0]
         return float(found[0] if known[0] else found[known].mean())
@@ -205,16 +204,16 @@ def _group(clusters: Clusters, number: int, image: npt.NDArray[np.int64]) -> _Gr
     return _Group(exemplar, [exemplar], first, first, left=left)
 
 
-def _merge(
-    groups: Sequence[_Group], matched: Matched, pairs: npt.NDArray[np.int64], wanted: float, settings: Settings
-) -> list[_Group]:
-    """Merges kept groups that show one part in different neighbourhoods of images."""
+def _merge(groups: list[_Group], matched: Matched, wanted: float, settings: Settings) -> list[_Group]:
+    """Merges kept groups that show one part in different neighbourhoods, where not all pairs of images were matched."""
+    if matched.pairs is None:
+        return groups
     kept = [group for group in groups if not group.reason]
     numbers = merge(
         [group.parts(len(matched.parts)) for group in kept],
         matched.candidates.similarity[matched.parts],
         matched.image,
-        pairs,
+        matched.pairs,
         goal=wanted,
         options=settings.prune,
     )
@@ -222,8 +221,10 @@ def _merge(
     for together in numbers:
         first, *others = (kept[number] for number in together)
         for group in others:
-            first.centres += group.centres
-            first.stay = first.stay + group.stay
+            served = {int(matched.image[row]) for row in first.parts(len(matched.parts))}
+            further = [int(row) for row in group.parts(len(matched.parts)) if int(matched.image[row]) not in served]
+            first.centres = first.centres + group.centres
+            first.stay = first.stay + further
             first.barred += group.barred
             first.left |= group.left
         merged.append(first)
@@ -268,10 +269,11 @@ def _summary(number: int, group: _Group, boxes: _Boxes, clusters: Clusters) -> S
         if row == group.exemplar:
             similar = 1.0
         else:
-            similar = clusters.scale(boxes.similarity(row, group.exemplar, group.centres[1:] + group.stay))
+            others = dict.fromkeys([*group.stay, *group.centres])
+            similar = clusters.scale(boxes.similarity(row, group.exemplar, others))
         members.append(Member(row, boxes.id(row), boxes.corners(row), similar, ssim))
     members.sort(key=lambda member: (member.part != group.exemplar, -member.similarity))
-    others = [member.similarity for member in members if member.part != group.exemplar]
+    alike = [member.similarity for member in members if member.part != group.exemplar]
     return Summary(
         summary=number,
         name="",
@@ -280,6 +282,6 @@ def _summary(number: int, group: _Group, boxes: _Boxes, clusters: Clusters) -> S
         median_ssim=verdict.median_ssim,
         kept=not group.reason,
         reason=group.reason,
-        scores={"mean_similarity": float(np.mean(others))} if others else {},
+        scores={"mean_similarity": float(np.mean(alike))} if alike else {},
         dropped=tuple({"part": row, "image": boxes.id(row), "reason": why} for row, why in sorted(group.left.items())),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from clustering.affinity import DENSE_PARTS
+from clustering.affinity import DENSE_PARTS, AffinityOptions
 from masks.errors import UserError
 from summaries.store import read_npz, write_npz
 
@@ -75,6 +75,10 @@ class Matched:
         if self.pairs is not None:
             block[~self.known(images, images)] = np.nan
         return block
+
+    def affinity(self, options: AffinityOptions) -> AffinityOptions:
+        """The options for these similarities: another preference where not all pairs of images were matched."""
+        return options if self.pairs is None else replace(options, preference=options.nearest_preference)
 
     def known(self, some: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which of some images, by their indices, were matched with which others, bool (K, L)."""

@@ -145,7 +145,7 @@ def test_other_shapes_are_refused(shape):
 def test_sparse_similarities_give_the_clusters_of_dense_ones():
     matrix, block = planted([4, 9, 6])
     dense = propagate(matrix, AffinityOptions(preference=0.2))
-    sparse = propagate(csr_array(matrix), AffinityOptions(sparse_preference=0.2))
+    sparse = propagate(csr_array(matrix), AffinityOptions(preference=0.2))
     assert np.array_equal(sparse.labels, dense.labels)
     assert np.array_equal(sparse.exemplars, dense.exemplars)
     assert np.array_equal(sparse.similarity.toarray(), dense.similarity)
@@ -160,7 +160,7 @@ def test_more_parts_than_scikit_learn_is_given_are_clustered_on_the_non_zero_sim
     matrix[block[:, None] != block] = 0
     monkeypatch.setattr(affinity, "DENSE_PARTS", 19)
     monkeypatch.setattr(affinity, "AffinityPropagation", lambda **options: pytest.fail("scikit-learn"))
-    found = propagate(matrix, AffinityOptions(sparse_preference=-5.0))
+    found = propagate(matrix, AffinityOptions(preference=-5.0))
     assert same_partition(found.labels, block)
     assert np.array_equal(found.similarity, ranked(matrix))
 

@@ -94,9 +94,32 @@ def test_similarity_is_the_same_pair_by_pair_or_together(boxes, options):
     kept = [np.random.default_rng(one).random(len(image.boxes)) < 0.4 for one, image in enumerate(features)]
     kept[5][:] = False
     alone = similarity(features.__getitem__, kept, options)
-    together = similarity(features.__getitem__, kept, options, device=CPU, jobs=2)
+    together = similarity(features.__getitem__, kept, options, device=CPU, jobs=-1)
     assert together.matrix == pytest.approx(alone.matrix, rel=1e-4, abs=1e-6)
     assert together.quality == pytest.approx(alone.quality, rel=1e-4)
+
+
+def test_pairs_that_do_not_fit_into_memory_are_matched_a_few_at_a_time(images, monkeypatch):
+    kept = [np.ones(len(one.boxes), np.bool_) for one in images]
+    expected = similarity(images.__getitem__, kept, device=CPU)
+    sizes = []
+
+    def small(a, b, options):
+        sizes.append(len(a.places))
+        if len(a.places) > 2:
+            raise torch.cuda.OutOfMemoryError("no room")
+        return match_both(a, b, options)
+
+    monkeypatch.setattr("clustering.batched.match_both", small)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    found = similarity(images.__getitem__, kept, device=CPU)
+    assert max(sizes) > 2
+    assert found.matrix == pytest.approx(expected.matrix, rel=1e-5)
+    monkeypatch.setattr(
+        "clustering.batched.match_both", lambda *_: (_ for _ in ()).throw(torch.cuda.OutOfMemoryError())
+    )
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        similarity(images.__getitem__, kept, device=CPU)
 
 
 def test_hough_matching_is_left_to_the_processor(images):

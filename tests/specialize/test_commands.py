@@ -37,7 +37,7 @@ class Home:
 
     def __init__(self, path: Path) -> None:
         self.runs, self.train, self.others, self.val = (path / name for name in ("runs", "train", "others", "val"))
-        self.model, self.parts = path / "model", path / "parts"
+        self.model = path / "model"
 
     def specialize(self, out: Path, *more: str, runs: tuple[Path, ...] = ()) -> int:
         given = [str(run) for run in runs or (self.runs,)]
@@ -184,6 +184,31 @@ def test_a_summary_can_be_left_out(home, tmp_path):
     assert home.specialize(tmp_path / "less", "--leave-out", f"{name}/0") == 0
     rows = [(row.run, row.summary) for row in read_model(tmp_path / "less").summaries]
     assert rows == [row for row in before if row != (name, 0)]
+
+
+def test_parts_that_are_left_out_change_the_svms_of_their_class_alone(home, tmp_path):
+    place = ("--set.features.place", "parts")
+    assert home.specialize(tmp_path / "all", *place) == 0
+    before = read_model(tmp_path / "all")
+    name = next(name for name in SPECIALISED if sum(row.run == name for row in before.summaries) > 1)
+    number = next(row.summary for row in before.summaries if row.run == name)
+    assert home.specialize(tmp_path / "less", *place, "--leave-out", f"{name}/{number}") == 0
+    after = read_model(tmp_path / "less")
+    weights = [
+        {(row.run, row.summary): one for row, one in zip(model.summaries, model.method.svms.weights, strict=True)}
+        for model in (before, after)
+    ]
+    assert set(weights[0]) - set(weights[1]) == {(name, number)}
+    for key, own in weights[1].items():
+        assert np.array_equal(own, weights[0][key]) == (key[0] != name)
+
+
+def test_negatives_are_switched_on_and_off(home, tmp_path, capsys):
+    assert home.specialize(tmp_path / "m", "--set.svm.no-others", "--set.svm.no-siblings") == 2
+    assert "leave no negatives" in capsys.readouterr().err
+    status = home.specialize(tmp_path / "siblings", "--set.svm.no-others")
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert status == 0 or "nothing to be told apart from" in message
 
 
 def test_errors_say_what_to_do(home, tmp_path, capsys):

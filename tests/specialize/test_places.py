@@ -8,7 +8,7 @@ import torch
 
 from clustering.deep import pool
 from masks.errors import UserError
-from specialize.parts import look_everywhere, part_machines
+from specialize.parts import find_shown, look_everywhere, part_machines
 from specialize.places import PlaceOptions, Places, boxes_in_shares, windows_of
 from specialize.svm import Group, SvmOptions
 
@@ -94,14 +94,15 @@ def test_what_is_left_out_is_unlearned():
     marks, mark_boxes = images(6, [1] * 20)
     vectors = np.concatenate([parts, marks])
     field = look_everywhere(PLACES, vectors, np.array([0] * 20 + [-1] * 20 + [0] * 20))
-    rows, shown = np.arange(10), np.arange(40, 48)
+    rows, marked = np.arange(10), np.arange(40, 48)
     boxes = np.concatenate([part_boxes[:10], mark_boxes[:8]])
-    described = PLACES.at(torch.from_numpy(vectors[[*rows, *shown]]), torch.from_numpy(boxes)).numpy()
-    groups = [Group(0, rows, rows), Group(0, np.arange(10, 18), shown)]
+    described = PLACES.at(torch.from_numpy(vectors[[*rows, *marked]]), torch.from_numpy(boxes)).numpy()
+    groups = [Group(0, rows, rows), Group(0, np.arange(10, 18), marked)]
     fresh_parts, fresh_marks = images(7, [0] * 20)[0], images(8, [1] * 20)[0]
     options = SvmOptions(rounds=2)
     forgot, shunned = (
-        part_machines(field, described, groups[:1], options, seed=0, shunned=left)(1.0) for left in ([], groups[1:])
+        part_machines(field, described, groups[:1], options, seed=0, shown=shown)(1.0)
+        for shown in ({}, find_shown(field, described, groups[:1], groups[1:], options, seed=0))
     )
     assert shunned.decisions(fresh_marks).mean() < forgot.decisions(fresh_marks).mean() - 0.5
     assert shunned.decisions(fresh_parts).min() > 0

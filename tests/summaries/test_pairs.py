@@ -1,6 +1,7 @@
 """Pairs of images in the whole chain: ``--pairs knn:K``, and what is written of it."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from clustering.pairs import count_neighbours, encode, nearest_pairs
 from masks.models import load_classifier
 from summaries.cli import main
 from summaries.stages import matched
+from summaries.stages.clusters import run_clusters
 from summaries.stages.matched import Candidates, Matched, read_matched, write_matched
 from summaries.store import Run
 
@@ -125,6 +127,24 @@ def test_a_configuration_file_may_ask_for_pairs(folder, tmp_path, capfd):
     assert main(folder.arguments("--config", str(tmp_path / "options.json"), out=tmp_path / "run")) == 2
     assert "pairs of images are 'knn:x'" in capfd.readouterr().err
     assert count_neighbours("knn:7") == 7
+
+
+def test_summaries_of_one_part_in_different_neighbourhoods_are_merged(nearest, tmp_path, quick_settings, promised):
+    """A part in each of seven images in a row, all alike, each matched with the two before it and the two after it."""
+    run, count = Run(shutil.copytree(nearest, tmp_path / "run")), 7
+    apart = np.abs(np.arange(count)[:, None] - np.arange(count))
+    pairs = np.array([(i, j) for i in range(count) for j in range(i + 1, count) if j - i <= 2])
+    alike = csr_array(np.where((apart > 0) & (apart <= 2), 0.8, 0).astype(np.float32))
+    boxes = Candidates(alike, np.arange(count), np.tile(np.float32([20, 20, 60, 60]), (count, 1)), np.zeros(count, int))
+    write_matched(run.path / "work" / "similarity.npz", Matched(boxes, np.arange(count), pairs))
+    counts = run_clusters(run.path, quick_settings, seed=0)
+    (kept,) = (one for one in Run(run.path).summaries if one.kept)
+    assert counts["kept"] == 1
+    assert len({member.image for member in kept.members}) == len(kept.members) > 5  # no image was matched with so many
+    assert max(member.similarity for member in kept.members) == min(member.similarity for member in kept.members) == 1
+    before = promised(run.path)
+    run_clusters(run.path, quick_settings, seed=0)
+    assert promised(run.path) == before
 
 
 def parts(pairs=None):
