@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from clustering.pairs import adjacency
 from clustering.prune import PruneOptions
 
 
@@ -57,17 +58,19 @@ def complete(
         For each summary the boxes that belong to it, at most one an image, the exemplar first, then by falling score.
     """
     options = options or PruneOptions()
-    matched = None if pairs is None else {(int(one), int(other)) for one, other in pairs}
+    images = 1 + int(boxes_image.max(initial=-1))
+    matched = None if pairs is None else adjacency(pairs, max(images, 1 + int(pairs.max(initial=-1))))
     claims: list[tuple[float, int, int, int]] = []
     exemplars = [int(own[0]) for own in centres]
     edges = np.flatnonzero(np.diff(boxes_image, prepend=-1, append=-1))
     for start, end in itertools.pairwise(edges.tolist()):
         image = int(boxes_image[start])
         found = similarity[start:end].toarray()
+        known = np.arange(images) != image if matched is None else matched[[image]].toarray()[0] > 0
         for number, own in enumerate(members):
             homes = boxes_image[centres[number]]
-            others = own[_matched(image, parts_image[own], matched)]
-            if homes[0] == image or not len(others) or not _matched(image, homes, matched).any():
+            others = own[known[parts_image[own]]]
+            if homes[0] == image or not len(others) or not known[homes].any():
                 continue
             to_others = found[:, others]
             under = ((to_others < goal) | (to_others <= 0)).mean(axis=1)
@@ -84,11 +87,3 @@ def complete(
             served.add((number, image))
             chosen[number].append(box)
     return [np.array(boxes, dtype=np.int64) for boxes in chosen]
-
-
-def _matched(image: int, others: NDArray[np.int64], pairs: set[tuple[int, int]] | None) -> NDArray[np.bool_]:
-    """Which of some images are others than one and were matched with it."""
-    if pairs is None:
-        elsewhere: NDArray[np.bool_] = others != image
-        return elsewhere
-    return np.array([(min(image, other), max(image, other)) in pairs for other in others.tolist()], dtype=bool)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from clustering.pairs import adjacency
 from clustering.prune import PruneOptions
 
 SHARE = 0.5
@@ -51,12 +52,10 @@ def merge(
     ones = np.ones(len(parts))
     belongs = csr_array((ones, (owner, parts)), shape=(count, len(image)))
     shows = csr_array((ones, (owner, image[parts])), shape=(count, images))
-    both = np.concatenate([pairs, pairs[:, ::-1]])
-    matched = csr_array((np.ones(len(both)), (both[:, 0], both[:, 1])), shape=(images, images))
     reaches = similarity.copy()
     reaches.data = ((reaches.data >= goal) & (reaches.data > 0)).astype(np.float64)
     reached = (belongs @ reaches @ belongs.T).toarray()
-    known = (shows @ matched @ shows.T).toarray()
+    known = (shows @ adjacency(pairs, images) @ shows.T).toarray()
 
     merged = [[number] for number in range(count)]
     for found in (reached, known):

@@ -14,6 +14,7 @@ from itertools import islice
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 from sklearn.neighbors import NearestNeighbors
 from threadpoolctl import threadpool_limits
 
@@ -89,3 +90,14 @@ def nearest_pairs(encodings: NDArray[np.floating], neighbours: int) -> NDArray[n
 def all_pairs(images: int) -> NDArray[np.int64]:
     """All pairs of so many images: int64 (n, 2), one < other, in rising order."""
     return np.stack(np.triu_indices(images, 1), axis=1).astype(np.int64)
+
+
+def adjacency(pairs: NDArray[np.int64], images: int) -> csr_array:
+    """Which of N images were matched with which, int8 (N, N), symmetric.
+
+    Args:
+        pairs: int64 (n, 2), indices of images, one < other.
+        images: N.
+    """
+    both = np.concatenate([pairs, pairs[:, ::-1]])
+    return csr_array((np.ones(len(both), np.int8), (both[:, 0], both[:, 1])), shape=(images, images))

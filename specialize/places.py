@@ -2,9 +2,8 @@
 
 A box is RoIAlign of the last feature map of each of several strides on a grid, and beside it, at the same length, what
 the whole image is described by: a part in its context. With its context a part is known better, but a watermark is in
-every part's context (docs/decisions.md). A summary's part is described so, and in a new image it is
-looked for in windows of several sizes all over the frame: the decision of an SVM for the image is that of its best
-window.
+every part's context (docs/decisions.md). A summary's part is described so, and in a new image it is looked for in
+windows of several sizes all over the frame: the decision of an SVM for the image is that of its best window.
 """
 
 from __future__ import annotations

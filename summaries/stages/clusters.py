@@ -264,13 +264,9 @@ def _complete(groups: Sequence[_Group], matched: Matched, boxes: _Boxes, wanted:
 
 def _summary(number: int, group: _Group, boxes: _Boxes, clusters: Clusters) -> Summary:
     (verdict,) = prune([boxes.ssims(group.stay[:COMPARED])], PruneOptions(min_members=1))  # for its figures
-    members = []
+    members, others = [], dict.fromkeys([*group.stay, *group.centres])
     for row, ssim in itertools.zip_longest(group.stay, verdict.member_ssim):
-        if row == group.exemplar:
-            similar = 1.0
-        else:
-            others = dict.fromkeys([*group.stay, *group.centres])
-            similar = clusters.scale(boxes.similarity(row, group.exemplar, others))
+        similar = 1.0 if row == group.exemplar else clusters.scale(boxes.similarity(row, group.exemplar, others))
         members.append(Member(row, boxes.id(row), boxes.corners(row), similar, ssim))
     members.sort(key=lambda member: (member.part != group.exemplar, -member.similarity))
     alike = [member.similarity for member in members if member.part != group.exemplar]

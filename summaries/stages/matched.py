@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from clustering.affinity import DENSE_PARTS, AffinityOptions
+from clustering.pairs import adjacency
 from masks.errors import UserError
 from summaries.store import read_npz, write_npz
 
@@ -92,10 +93,9 @@ class Matched:
         """Which images were matched with which, int8 (N, N); None for all."""
         if self.pairs is None:
             return None
-        both = np.concatenate([self.pairs, self.pairs[:, ::-1]])
-        count = 1 + max(int(indices.max(initial=-1)) for indices in (both, self.candidates.image))
-        ones = np.ones(len(both), np.int8)
-        return csr_array((ones, (both[:, 0], both[:, 1])), shape=(count, count))
+        return adjacency(
+            self.pairs, 1 + max(int(found.max(initial=-1)) for found in (self.pairs, self.candidates.image))
+        )
 
 
 def write_matched(path: Path, found: Matched) -> None:
