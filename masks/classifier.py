@@ -7,7 +7,6 @@ attributes of a network of the user's.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,17 +17,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from masks.errors import UserError
+from masks.class_names import ClassLabel, find_class, numbered
 from masks.images import Frame
 
-
-@dataclass(frozen=True)
-class ClassLabel:
-    """A class of a network: its index, its name (synonyms after commas) and its WordNet id, if it has one."""
-
-    index: int
-    name: str
-    wordnet: str = ""
+__all__ = ["ClassLabel", "Classifier", "Normalisation", "find_class", "flush_denormals", "numbered"]
 
 
 @dataclass(frozen=True)
@@ -46,11 +38,6 @@ def flush_denormals(device: torch.device | str) -> None:
     """
     if torch.device(device).type == "cpu":
         torch.set_flush_denormal(True)
-
-
-def numbered(names: Sequence[str]) -> list[ClassLabel]:
-    """Class names in the order of the logits, as labels."""
-    return [ClassLabel(index, name) for index, name in enumerate(names)]
 
 
 class Classifier:
@@ -147,41 +134,3 @@ class Classifier:
             digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
             digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()[:16]
-
-
-def find_class(text: str, labels: Sequence[ClassLabel], count: int) -> int | None:
-    """The index of a class given as an index, a WordNet id or a name.
-
-    Names match without regard to case, with ``_`` for a space, whole or as one of the synonyms between commas.
-
-    Args:
-        text: What the user wrote; ``predicted`` means each image's own class.
-        labels: The network's classes; may be empty.
-        count: The number of the network's logits.
-
-    Returns:
-        The index, or None for ``predicted``.
-
-    Raises:
-        UserError: If no class, or more than one, is meant.
-    """
-    wanted = text.strip().casefold().replace("_", " ")
-    if wanted == "predicted":
-        return None
-    if wanted.isdecimal():
-        if int(wanted) >= count:
-            raise UserError(f"class {text} is outside the network's {count} classes (0 to {count - 1})")
-        return int(wanted)
-    whole = [label for label in labels if wanted in (label.name.casefold(), label.wordnet)]
-    found = whole or [
-        label for label in labels if wanted in [part.strip() for part in label.name.casefold().split(",")]
-    ]
-    if len(found) == 1:
-        return found[0].index
-    if found:
-        choices = ", ".join(f"{label.index} {label.wordnet} ({label.name})" for label in found)
-        raise UserError(f"class {text!r} is ambiguous: give an index or a WordNet id out of {choices}")
-    names = [part.strip() for label in labels for part in label.name.casefold().split(",")]
-    close = difflib.get_close_matches(wanted, names, n=3)
-    hint = f"did you mean {' or '.join(map(repr, close))}?" if close else "give --target INDEX, a WordNet id or a name"
-    raise UserError(f"the network knows no class {text!r}: {hint}")

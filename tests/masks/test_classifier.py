@@ -11,7 +11,7 @@ import torchvision
 from PIL import Image
 from timm.data import create_transform, resolve_data_config
 
-from masks.classifier import ClassLabel, find_class, numbered
+from masks.class_names import ClassLabel, find_class, numbered
 from masks.errors import UserError
 from masks.models import InputFormat, choose_device, load_classifier
 
