@@ -67,22 +67,42 @@ class Frame:
 
     Attributes:
         size: (H, W) of the frame in pixels.
-        resize: Length of the photograph's shorter side before the crop, in pixels; None resizes both sides to
-            ``size`` and crops nothing.
+        resize: Length of the photograph's shorter side before the crop, in pixels, at least that of the frame; for a
+            frame that is not square, the photograph covers ``size`` enlarged until its shorter side has this length.
+            A pair (H, W) resizes both sides to it without regard to the aspect; None does so with ``size``, and
+            crops nothing.
         interpolation: nearest, bilinear, bicubic or lanczos, antialiased.
+
+    Raises:
+        ValueError: If a resized photograph would not cover the frame.
     """
 
     size: tuple[int, int]
-    resize: int | None
+    resize: int | tuple[int, int] | None
     interpolation: str
 
-    def _resized(self, width: int, height: int) -> tuple[int, int]:
+    def __post_init__(self) -> None:
+        height, width = self._cover()
+        if min(self.size) < 1 or height < self.size[0] or width < self.size[1]:
+            raise ValueError(f"resize: {self.resize} does not cover a frame of {self.size[0]} x {self.size[1]} pixels")
+
+    def _cover(self) -> tuple[int, int]:
+        """(H, W) that a resized photograph covers."""
         if self.resize is None:
-            return self.size[1], self.size[0]
-        # the longer side is cut to whole pixels, as torchvision and timm do
-        if width <= height:
-            return self.resize, int(self.resize * height / width)
-        return int(self.resize * width / height), self.resize
+            return self.size
+        if isinstance(self.resize, tuple):
+            return self.resize
+        height, width = (side * self.resize // max(1, min(self.size)) for side in self.size)
+        return height, width
+
+    def _resized(self, width: int, height: int) -> tuple[int, int]:
+        rows, columns = self._cover()
+        if not isinstance(self.resize, int):
+            return columns, rows
+        # the other side is cut to whole pixels, as torchvision and timm do
+        if width * rows <= height * columns:
+            return columns, int(columns * height / width)
+        return int(rows * width / height), rows
 
     def cut(self, photograph: Image.Image, *, nearest: bool = False) -> npt.NDArray[np.uint8]:
         """The frame of a photograph.

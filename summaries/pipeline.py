@@ -370,8 +370,9 @@ def _describe(info: dict[str, Any], job: Job, classifier: Classifier, target: in
         "mean": list(classifier.normalisation.mean),
         "std": list(classifier.normalisation.std),
         "to_photograph": (
-            "the photograph (orientation applied, width and height in images.csv) is resized so that its shorter side "
-            "is `resize` pixels (to `size` where that is null), then cut in the middle to `size` = [H, W]; "
+            "the photograph (orientation applied, width and height in images.csv) is resized so that it just covers "
+            "floor(`size` * `resize` / min(`size`)), its aspect kept (where `resize` is a pair [H, W], to that pair; "
+            "where it is null, to `size`), then cut in the middle to `size` = [H, W]; "
             "x_photograph = (x_frame + round((W_resized - W) / 2)) * width / W_resized, likewise y"
         ),
     }

@@ -205,7 +205,9 @@ def _keypoint(number: int) -> str:
 
 
 def _in_frame(image: Annotated, row: ImageRow, about: Mapping[str, Any]) -> Landmarks:
-    frame = Frame((about["size"][0], about["size"][1]), about["resize"], about["interpolation"])
+    resize = about["resize"]
+    resize = (resize[0], resize[1]) if isinstance(resize, list) else resize
+    frame = Frame((about["size"][0], about["size"][1]), resize, about["interpolation"])
     size = np.array(frame.size[::-1], dtype=np.float64)  # (W, H)
     whole = np.array([[0, 0, *size]], dtype=np.float32)
     (window,) = frame.to_photograph(whole, image.pixels.shape[:2]).astype(np.float64)  # what the frame shows

@@ -140,3 +140,55 @@ def test_boxes_go_back_to_the_photograph() -> None:
     box = np.array([[columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]], np.float32)
     back = frame.to_photograph(box, (480, 640))[0]
     np.testing.assert_allclose(back, [300, 200, 360, 280], atol=480 / 128)
+
+
+ASPECTS = [(64, 64), (64, 96), (96, 64), (32, 200), (200, 32), (33, 47)]
+
+
+@pytest.mark.parametrize("size", ASPECTS)
+def test_frames_of_any_aspect_are_filled_by_photographs_of_any_size(size: tuple[int, int]) -> None:
+    height, width = size
+    short = min(size)
+    for resize in (short, short + 1, int(short / 0.875), 2 * short, (height, width), (height + 9, width + 3), None):
+        frame = Frame(size, resize, "bilinear")
+        for _ in range(60):
+            photograph = Image.new("L", tuple(RNG.integers(1, 300, 2).tolist()), 255)
+            np.testing.assert_array_equal(frame.cut(photograph), 255)  # padding would be black
+
+
+@pytest.mark.parametrize("size", ASPECTS)
+def test_boxes_of_any_frame_go_back_to_the_photograph(size: tuple[int, int]) -> None:
+    short = min(size)
+    for resize in (short, int(short / 0.875), (size[0] + 9, size[1] + 3), None):
+        frame = Frame(size, resize, "bilinear")
+        for width, height in [(640, 480), (48, 640), (37, 41), (300, 33), (20, 20), tuple(RNG.integers(20, 400, 2))]:
+            # two ramps tell where a pixel of the frame comes from: in float, so that nothing is rounded
+            down, right = np.mgrid[:height, :width].astype(np.float32) + 0.5
+            y, x = (frame.cut(Image.fromarray(ramp)) for ramp in (down, right))
+            top, left = size[0] // 3, size[1] // 3
+            bottom, end = 2 * size[0] // 3, 2 * size[1] // 3
+            back = frame.to_photograph(np.array([[left, top, end, bottom]], np.float32), (height, width))[0]
+            middle = np.array([x[top:bottom, left:end].mean(), y[top:bottom, left:end].mean()])
+            np.testing.assert_allclose((back[:2] + back[2:]) / 2, middle, atol=0.02 * max(height, width) / short)
+            assert (back >= -1e-3).all()
+            assert (back <= np.array([width, height, width, height]) + 1e-3).all()
+
+
+@pytest.mark.parametrize("size", [(64, 96), (96, 64), (100, 30)])
+def test_a_frame_that_is_not_square_is_timms(size: tuple[int, int]) -> None:
+    transforms = pytest.importorskip("timm.data.transforms")
+    keep = transforms.ResizeKeepRatio(size, interpolation="bilinear")
+    crop = torchvision.transforms.CenterCrop(size)
+    for width, height in [(300, 200), (200, 300), (192, 128), (64, 640)]:
+        image = Image.fromarray(RNG.integers(0, 256, (height, width, 3), dtype=np.uint8))
+        frame = Frame(size, min(size), "bilinear")
+        theirs = keep(image)
+        if theirs.size == frame._resized(width, height):  # timm rounds where torchvision cuts
+            np.testing.assert_array_equal(frame.cut(image), np.asarray(crop(theirs)))
+        assert np.abs(np.subtract(theirs.size, frame._resized(width, height))).max() <= 1
+
+
+def test_a_photograph_that_would_not_cover_the_frame_is_refused() -> None:
+    for resize in (63, 0, -3, (64, 95)):
+        with pytest.raises(ValueError, match="does not cover"):
+            Frame((64, 96), resize, "bilinear")
