@@ -295,8 +295,7 @@ def _overridden(loaded: _Loaded, override: InputFormat) -> _Loaded:
     frame, normalisation, labels = loaded.frame, loaded.normalisation, loaded.labels
     if override.input_size is not None:
         size = _pair(override.input_size, "--input-size")
-        ratio = 1.0 if frame.resize is None else frame.resize / min(frame.size)
-        frame = Frame(size, None if frame.resize is None else math.floor(min(size) * ratio), frame.interpolation)
+        frame = Frame(size, _resize(frame, size), frame.interpolation)
     if override.mean is not None or override.std is not None:
         normalisation = Normalisation(override.mean or normalisation.mean, override.std or normalisation.std)
     if override.classes is not None:
@@ -311,6 +310,16 @@ def _overridden(loaded: _Loaded, override: InputFormat) -> _Loaded:
             for i, name in enumerate(names)
         ]
     return _Loaded(loaded.network, frame, normalisation, labels)
+
+
+def _resize(frame: Frame, size: tuple[int, int]) -> int | tuple[int, int] | None:
+    """What leaves as much of a photograph in a frame of another size."""
+    if isinstance(frame.resize, int):
+        return math.floor(min(size) * (frame.resize / min(frame.size)))
+    if frame.resize is None:
+        return None
+    height, width = (new * side // old for new, side, old in zip(size, frame.resize, frame.size, strict=True))
+    return height, width
 
 
 def _read_state(path: Path) -> dict[str, Tensor]:

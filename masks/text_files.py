@@ -1,0 +1,85 @@
+"""Text files that people and spreadsheets write: their encoding, JSON without doubles, rows of a table."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+from masks.errors import UserError
+
+LIMIT = 10_000_000
+"""Bytes that a list of names may have; what is larger is another kind of file."""
+
+_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}  # what spreadsheets write as "Unicode text"
+
+
+def read_text(path: Path, what: str) -> str:
+    """The text of a file: UTF-8 with or without a byte-order mark, or UTF-16 with one.
+
+    Args:
+        path: The file.
+        what: What the file was given for, for messages.
+
+    Raises:
+        UserError: If it is no file, is too large, cannot be read, or is no text.
+    """
+    if not path.is_file():
+        reason = "is a folder" if path.is_dir() else "is no file" if path.exists() else "does not exist"
+        raise UserError(f"{what} {path} {reason}")
+    try:
+        if path.stat().st_size > LIMIT:
+            raise UserError(f"{what} {path} is no text of names: it has more than {LIMIT:,} bytes")
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{what} {path} cannot be read: {error.strerror or error}") from None
+    try:
+        text = data.decode(_MARKS.get(data[:2], "utf-8-sig"))
+    except UnicodeDecodeError:
+        raise UserError(f"{what} {path} is no text in UTF-8: save it as UTF-8") from None
+    if "\0" in text:
+        raise UserError(f"{what} {path} is no text: it holds zero bytes")
+    return text
+
+
+def parse_json(text: str) -> Any:
+    """A JSON text.
+
+    Raises:
+        ValueError: If it is none, is nested too deeply, or an object holds a key twice.
+    """
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            raise ValueError("a key stands twice in it")
+        return found
+
+    try:
+        return json.loads(text, object_pairs_hook=once)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def rows(text: str) -> list[tuple[int, list[str]]]:
+    """The rows of a table whose fields lie between commas, semicolons or tabs, whichever its first row has first.
+
+    Returns:
+        The number of the line from 1 and the fields, without surrounding space; blank lines are left out.
+
+    Raises:
+        ValueError: If quotes or fields are damaged.
+    """
+    lines = text.splitlines()
+    first = next((line for line in lines if line.strip()), "")
+    separators = [mark for mark in first if mark in ",;\t"]
+    reader = csv.reader(lines, delimiter=separators[0] if separators else ",", skipinitialspace=True)
+    found = []
+    try:
+        for fields in reader:
+            if any(field.strip() for field in fields):
+                found.append((reader.line_num, [field.strip() for field in fields]))
+    except csv.Error as error:
+        raise ValueError(f"line {reader.line_num}: {error}") from None
+    return found
