@@ -18,21 +18,25 @@ if TYPE_CHECKING:
 __all__ = ["load"]
 
 
-def load(folder: Path | str, classifier: Classifier | None = None, *, device: str = "auto") -> SpecializedClassifier:
+def load(
+    folder: Path | str, classifier: Classifier | None = None, *, device: str = "auto", trust: bool = False
+) -> SpecializedClassifier:
     """The specialised classifier of a model folder, a drop-in for the one it was made from.
 
     Args:
         folder: Written by ``visual-summaries specialize``.
         classifier: The network that it was made from; loaded by its name where it is not given.
         device: auto, cpu or cuda, for a network that is loaded by its name.
+        trust: Whether a Python file that the folder names may be run to load it.
 
     Returns:
         A classifier: its ``logits``, and the classifier itself when called, take images (N, 3, H, W) in [0, 1] and give
         logits (N, K).
 
     Raises:
-        UserError: The folder is none or is damaged, or the classifier is another one.
+        UserError: The folder is none or is damaged, the classifier is another one, or the folder names a Python file
+            and is not trusted.
     """
     from specialize.model import load as load_model
 
-    return load_model(folder, classifier, device=device)
+    return load_model(folder, classifier, device=device, trust=trust)

@@ -199,33 +199,39 @@ def _method(row: dict[str, Any], arrays: dict[str, NDArray[Any]], places: Places
     return Method(name, svms, blend, row["cost"])
 
 
-def base_classifier(model: Model, folder: Path, device: str = "auto") -> Classifier:
-    """The network that a model was made from.
+def base_classifier(
+    model: Model, folder: Path, device: str = "auto", *, given: str | None = None, trust: bool = False
+) -> Classifier:
+    """The network that a model was made from; see `summaries.recorded.load_recorded`.
 
     Raises:
-        UserError: It cannot be had by name, or is another one now.
+        UserError: It cannot be had by name, is another one now, or is in a Python file that nobody said may be run.
     """
     recorded = model.about["model"]
     if not recorded["config"]:
         raise UserError(f"{folder} was made from Python: give its classifier, specialize.load(folder, classifier)")
-    return load_recorded(recorded["config"], recorded["fingerprint"], folder, device)
+    return load_recorded(recorded["config"], recorded["fingerprint"], folder, device, given=given, trust=trust)
 
 
-def load(folder: Path | str, classifier: Classifier | None = None, *, device: str = "auto") -> SpecializedClassifier:
+def load(
+    folder: Path | str, classifier: Classifier | None = None, *, device: str = "auto", trust: bool = False
+) -> SpecializedClassifier:
     """The specialised classifier of a model folder.
 
     Args:
         folder: Written by ``visual-summaries specialize``.
         classifier: The network that it was made from; loaded by its name where it is not given.
         device: auto, cpu or cuda, for a network that is loaded by its name.
+        trust: Whether a Python file that the folder names may be run to load it.
 
     Raises:
-        UserError: The folder is none or is damaged, or the classifier is another one.
+        UserError: The folder is none or is damaged, the classifier is another one, or the folder names a Python file
+            and is not trusted.
     """
     folder = Path(folder)
     model = read_model(folder)
     if classifier is None:
-        classifier = base_classifier(model, folder, device)
+        classifier = base_classifier(model, folder, device, trust=trust)
     elif classifier.fingerprint() != model.about["model"]["fingerprint"]:
         raise UserError(f"{classifier.spec} is not the network that {folder} was made from")
     return specialized(classifier, model.tap, model.method)

@@ -1,17 +1,65 @@
-"""The network that a folder was made with, loaded again from its record."""
+"""The network that a folder was made with, loaded again from its record.
+
+A record may come from somebody else. What it names in a library (``lite0``, ``demo``, ``torchvision:NAME``,
+``timm:NAME``) is loaded by its name; a Python file is run only where the user names it (``--model``) or says that the
+folder is trusted (``--trust``). Files of weights and of class names are data and are never run.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter, ValidationError
 
 from masks.classifier import Classifier
 from masks.errors import UserError
-from masks.models import InputFormat, choose_device, load_classifier
+from masks.models import LITE_SIZES, InputFormat, choose_device, load_classifier
+
+Triple = tuple[
+    Annotated[float, Field(allow_inf_nan=False)],
+    Annotated[float, Field(allow_inf_nan=False)],
+    Annotated[float, Field(allow_inf_nan=False)],
+]
 
 
-def load_recorded(model: Mapping[str, Any], fingerprint: str, path: Path, device: str) -> Classifier:
+@dataclass(frozen=True)
+class RecordedInput:
+    """`masks.models.InputFormat` as it stands in a record."""
+
+    input_size: tuple[Annotated[int, Field(ge=1)], ...] | None
+    mean: Triple | None
+    std: Triple | None
+    classes: str | None
+
+
+@dataclass(frozen=True)
+class RecordedModel:
+    """How a network was loaded, as a run records it.
+
+    Attributes:
+        spec: See `masks.models`.
+        weights: File of a state dict, "none" for random weights, None for the specification's own.
+        input: What the command line said about its input.
+    """
+
+    spec: str
+    weights: str | None
+    input: RecordedInput
+
+
+def load_recorded(
+    model: Mapping[str, Any],
+    fingerprint: str,
+    path: Path,
+    device: str,
+    *,
+    given: str | None = None,
+    trust: bool = False,
+) -> Classifier:
     """Loads a network from the record of a folder.
 
     Args:
@@ -19,17 +67,54 @@ def load_recorded(model: Mapping[str, Any], fingerprint: str, path: Path, device
         fingerprint: Of the network that the folder was made with.
         path: The folder, for messages.
         device: auto, cpu or cuda.
+        given: What the user names in place of the record's specification: the same network, wherever its file is now.
+        trust: Whether a Python file that the record names may be run.
 
     Raises:
-        UserError: What the name gives now is another network, or cannot be had.
+        UserError: The record names a Python file and nobody said that it may be run, it is damaged, or what it names
+            now is another network or cannot be had.
     """
-    values = dict(model["input"])
-    for name in ("input_size", "mean", "std"):
-        values[name] = None if values[name] is None else tuple(values[name])
-    values["classes"] = None if values["classes"] is None else Path(values["classes"])
+    record = _checked(model, path)
+    if given is None and not trust and not is_of_library(record.spec):
+        raise UserError(
+            f"{path} names the Python file {record.spec!r}, which is not run unasked: give --model with the same "
+            "specification, or --trust (in Python trust=True) if you know where the folder is from"
+        )
+    for what, file in (("weights", record.weights), ("class names", record.input.classes)):
+        if file not in (None, "none") and not _is_file(file):
+            raise UserError(f"the {what} that {path} was made with, {file!r}, are not there: put the file back")
+    format_ = record.input
+    classes = None if format_.classes is None else Path(format_.classes)
     classifier = load_classifier(
-        model["spec"], weights=model["weights"], input_format=InputFormat(**values), device=choose_device(device)
+        given or record.spec,
+        weights=record.weights,
+        input_format=InputFormat(format_.input_size, format_.mean, format_.std, classes),
+        device=choose_device(device),
     )
     if classifier.fingerprint() != fingerprint:
-        raise UserError(f"{model['spec']} is not the network any more that {path} was made with: give another --out")
+        if given is not None:
+            raise UserError(f"{given} is not the network that {path} was made with, which was {record.spec!r}")
+        raise UserError(f"{record.spec} is not the network any more that {path} was made with: give another --out")
     return classifier
+
+
+def is_of_library(spec: str) -> bool:
+    """Whether a specification names a network of a library, so that loading it runs no file of a user's."""
+    return spec in ("demo", *LITE_SIZES) or spec.startswith(("demo:", "torchvision:", "timm:"))
+
+
+def _is_file(name: str) -> bool:
+    """Whether a path leads to a plain file; no device, no pipe, and no text that cannot be a path."""
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _checked(model: Mapping[str, Any], path: Path) -> RecordedModel:
+    try:
+        return TypeAdapter(RecordedModel).validate_json(json.dumps(model), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "all of it"
+        raise UserError(f"{path} does not say which network it was made with ({where}: {first['msg']})") from None

@@ -44,14 +44,14 @@ def recorded_job(path: Path, settings: Settings, jobs: int | None) -> Job:
     )
 
 
-def recorded_classifier(path: Path, device: str) -> Classifier:
-    """The classifier that a run was made with.
+def recorded_classifier(path: Path, device: str, given: str | None = None, trust: bool = False) -> Classifier:
+    """The classifier that a run was made with; see `summaries.recorded.load_recorded`.
 
     Raises:
-        UserError: If the run was made from Python with a network that the record cannot name, or if what its name
-            gives now is another network.
+        UserError: If the run was made from Python with a network that the record cannot name, if it names a Python file
+            that nobody said may be run, or if what its name gives now is another network.
     """
     info = Run(path).info
     if not info["config"]["model"]:
         raise UserError(f"{path} was made from Python: call summaries.summarize again with its classifier")
-    return load_recorded(info["config"]["model"], info["model"]["fingerprint"], path, device)
+    return load_recorded(info["config"]["model"], info["model"]["fingerprint"], path, device, given=given, trust=trust)

@@ -67,5 +67,5 @@ def main(arguments: Sequence[str]) -> None:
         pipeline = Pipeline(options.run, force=("matching", "clusters"))
         pipeline.info["config"]["settings"] = plain(settings)
         pipeline.save()
-        network = partial(recorded_classifier, options.run, device.type)
+        network = partial(recorded_classifier, options.run, device.type, trust=True)
         parts(pipeline, settings, job.seed, job.jobs, network, device, "clusters")

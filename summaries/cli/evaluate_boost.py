@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
@@ -31,6 +32,8 @@ def evaluate_boost(
     allow_summary_images: bool = False,
     seed: int = 0,
     device: str = "auto",
+    model: str | None = None,
+    trust: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
 ) -> None:
     """Writes boost.json, boost.html and pareto.png into the model folder, and prints the table.
 
@@ -41,11 +44,13 @@ def evaluate_boost(
         allow_summary_images: Evaluate on images that are part of a summary, too.
         seed: Of the bootstrap.
         device: auto, cpu or cuda.
+        model: The network of the folder, where it is a Python file: what was --model of `run`.
+        trust: Run the Python file that the folder names.
     """
-    model = read_model(folder)
-    with opened(folder), base_classifier(model, folder, device) as classifier:
+    read = read_model(folder)
+    with opened(folder), base_classifier(read, folder, device, given=model, trust=trust) as classifier:
         boost = measure(
-            model,
+            read,
             classifier,
             folder,
             val=val,
@@ -53,7 +58,7 @@ def evaluate_boost(
             allow_summary_images=allow_summary_images,
             seed=seed,
         )
-        write_json(folder / "boost.json", boost.to_json(classifier) | about_of(model, val, others_val))
+        write_json(folder / "boost.json", boost.to_json(classifier) | about_of(read, val, others_val))
         with progress("page", "pictures") as tick:
-            page = write_page(folder, model, boost, classifier, tick)
+            page = write_page(folder, read, boost, classifier, tick)
     print("\n".join([*table(boost.evaluation), str(page)]))

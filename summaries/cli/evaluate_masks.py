@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
@@ -32,6 +33,8 @@ def evaluate_masks(
     baselines: bool = True,
     sanity: bool = True,
     device: str = "auto",
+    model: str | None = None,
+    trust: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
 ) -> None:
     """Writes masks.json, masks.csv, table.md, masks.png and examples.png, and prints the tables.
 
@@ -42,12 +45,14 @@ def evaluate_masks(
         baselines: Compare with Grad-CAM, RISE, extremal perturbations, random masks and discs of the same area.
         sanity: Make the masks again on the network with random weights.
         device: auto, cpu or cuda.
+        model: The network of the runs, where it is a Python file: what was --model of `run`.
+        trust: Run the Python file that the runs name.
     """
     if not runs:
         raise UserError("no RUN is given: give one run folder or more")
     found = [Run(path) for given in runs for path in find_runs(given) or [given]]
     check_alike(found)
-    classifier = recorded_classifier(found[0].path, device)
+    classifier = recorded_classifier(found[0].path, device, model, trust)
     with classifier:
         with progress("masks", "images") as tick:
             evaluation = evaluate(found, classifier, seed=seed, baselines=baselines, tick=tick)

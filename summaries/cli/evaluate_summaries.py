@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
@@ -37,6 +38,8 @@ def evaluate_summaries(
     encoder: str | None = None,
     seed: int = 0,
     device: str = "auto",
+    model: str | None = None,
+    trust: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
 ) -> None:
     """Writes RUN/evaluation/clusters.json and clusters.html, and prints the table.
 
@@ -48,6 +51,8 @@ def evaluate_summaries(
             default: lite0, or lite1 where the run is of lite0.
         seed: Of random clusters, k-means and bootstrap samples.
         device: auto, cpu or cuda, for the encoder.
+        model: The network of the run, where it is a Python file: what was --model of `run`.
+        trust: Run the Python file that the run names.
     """
     if truth is not None and pf is not None:
         raise UserError("--truth and --pf are both given: give one of them")
@@ -62,7 +67,7 @@ def evaluate_summaries(
         else:
             with third.classifier as classifier, progress("crops", "crops") as tick:
                 vectors = crop_vectors(found, classifier, tick)
-        with described(found, device) as describer, progress("stability", "clusterings") as tick:
+        with described(found, device, model, trust) as describer, progress("stability", "clusterings") as tick:
             evaluation = evaluate(found, truth=known, vectors=vectors, describer=describer, seed=seed, tick=tick)
         about = {
             "truth": known.source if known is not None else None,
@@ -79,7 +84,7 @@ def evaluate_summaries(
 
 
 @contextmanager
-def described(run: Run, device: str) -> Iterator[Describer]:
+def described(run: Run, device: str, given: str | None, trust: bool) -> Iterator[Describer]:
     """What proposal flow described the boxes of a run with."""
     counts = run.info["stages"].get("matching", {}).get("counts", {})
     if counts.get("descriptor") != "deep":
@@ -88,5 +93,5 @@ def described(run: Run, device: str) -> Iterator[Describer]:
         say("k-means is on HOG: the run was made from Python, its network is not at hand")
         yield describe
     else:
-        with recorded_classifier(run.path, device) as classifier:
+        with recorded_classifier(run.path, device, given, trust) as classifier:
             yield DeepEncoder(classifier, recorded_settings(run.path).appearance.deep).describe

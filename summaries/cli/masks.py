@@ -42,5 +42,5 @@ def main(arguments: Sequence[str]) -> None:
     default = Arguments(run=tyro.MISSING, masks=now.masks, binary=now.binary)
     options: Arguments = parse(Arguments, arguments, "masks", EXAMPLE, default=default)
     settings = replace(recorded_settings(options.run), masks=options.masks, binary=options.binary)
-    classifier = recorded_classifier(options.run, options.device)
+    classifier = recorded_classifier(options.run, options.device, trust=True)
     run(recorded_job(options.run, settings, None), classifier, force=("masks",), until="masks")

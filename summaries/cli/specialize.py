@@ -36,6 +36,8 @@ class Arguments:
             parts, these are negative for the others.
         seed: Of every random choice.
         device: auto, cpu or cuda.
+        model: The network of the runs, where it is a Python file: what was --model of `run`.
+        trust: Run the Python file that the runs name.
         settings: Options of the steps.
     """
 
@@ -46,6 +48,8 @@ class Arguments:
     leave_out: tuple[str, ...] = ()
     seed: int = 0
     device: str = "auto"
+    model: str | None = None
+    trust: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     settings: Annotated[Settings, tyro.conf.arg(name="set")] = field(default_factory=Settings)
 
 
@@ -56,7 +60,11 @@ def main(arguments: Sequence[str]) -> None:
     runs = [Run(path) for given in options.runs for path in find_runs(given)]
     if not runs:
         raise UserError("no run folder is given or found: make one a class with `visual-summaries run`")
-    with opened(options.out), recorded_classifier(runs[0].path, options.device) as classifier:
+    recorded = runs[0].info["config"]["model"]
+    with (
+        opened(options.out),
+        recorded_classifier(runs[0].path, options.device, options.model, options.trust) as classifier,
+    ):
         model = build(
             runs,
             classifier,
@@ -66,7 +74,7 @@ def main(arguments: Sequence[str]) -> None:
             settings=options.settings,
             left_out=options.leave_out,
             seed=options.seed,
-            config=runs[0].info["config"]["model"],
+            config=recorded if options.model is None else recorded | {"spec": options.model},
         )
     tuned = model.about["tuned"]
     print(f"{len(model.summaries)} SVMs of {len(model.about['classes'])} classes")

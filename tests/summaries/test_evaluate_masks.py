@@ -96,7 +96,7 @@ def runs(folder):
 @pytest.fixture(scope="module")
 def evaluated(runs, tmp_path_factory):
     out = tmp_path_factory.mktemp("evaluated")
-    assert main(["evaluate", "masks", *map(str, runs), "--out", str(out), "--device", "cpu"]) == 0
+    assert main(["evaluate", "masks", "--trust", *map(str, runs), "--out", str(out), "--device", "cpu"]) == 0
     return out
 
 
@@ -159,7 +159,7 @@ def test_the_figures_are_pictures_and_the_table_has_the_papers_layout(evaluated,
 def test_the_same_seed_gives_the_same_figures_and_another_one_other_random_masks(runs, evaluated, found, tmp_path):
     for seed in (0, 1):
         given = [*map(str, runs), "--out", str(tmp_path / str(seed)), "--seed", str(seed), "--no-sanity"]
-        assert main(["evaluate", "masks", *given, "--device", "cpu"]) == 0
+        assert main(["evaluate", "masks", "--trust", *given, "--device", "cpu"]) == 0
     again, other = (json.loads((tmp_path / str(seed) / "masks.json").read_text()) for seed in (0, 1))
     assert again["rows"] == found["rows"]
     assert again["sanity"] is None
@@ -246,7 +246,22 @@ def test_collapsed_masks_are_counted_and_listed(copy, tmp_path):
         mask = np.full((96, 96), value, np.float16)
         write_npz(copy / "masks" / f"{image}.npz", smooth=mask, crisp=mask, history=np.zeros(1))
         write_png(copy / "masks" / f"{image}.png", mask > 0.5)
-    assert main(["evaluate", "masks", str(copy), "--out", str(tmp_path / "out"), "--no-sanity", "--device", "cpu"]) == 0
+    assert (
+        main(
+            [
+                "evaluate",
+                "masks",
+                "--trust",
+                str(copy),
+                "--out",
+                str(tmp_path / "out"),
+                "--no-sanity",
+                "--device",
+                "cpu",
+            ]
+        )
+        == 0
+    )
     found = json.loads((tmp_path / "out" / "masks.json").read_text())
     assert found["collapsed"] == {
         "count": 2,
@@ -270,7 +285,7 @@ def test_the_stage_counts_them_too(folder, tmp_path):
     counts = Run(tmp_path / "run").info["stages"]["masks"]["counts"]
     assert counts["collapsed"] == 2
     given = [str(tmp_path / "run"), "--out", str(tmp_path / "out"), "--device", "cpu", "--no-baselines"]
-    assert main(["evaluate", "masks", *given]) == 0
+    assert main(["evaluate", "masks", "--trust", *given]) == 0
     found = json.loads((tmp_path / "out" / "masks.json").read_text())
     assert found["perturbations"]["optimised"] == []  # nobody knows
     assert found["sanity"] is None
@@ -289,7 +304,7 @@ def test_a_vision_transformer(tmp_path, folder, monkeypatch):
     shutil.copy(folder.photographs / "p0.png", home)
     make_masks(home, tmp_path / "run", "timm:vit_tiny_patch16_224", weights="none", target="predicted")
     given = [str(tmp_path / "run"), "--out", str(tmp_path / "out"), "--device", "cpu"]
-    assert main(["evaluate", "masks", *given]) == 0
+    assert main(["evaluate", "masks", "--trust", *given]) == 0
     found = json.loads((tmp_path / "out" / "masks.json").read_text())
     assert [row["method"] for row in found["skipped"]] == ["gradcam"]
     assert "not laid out as" in found["skipped"][0]["reason"]
@@ -300,7 +315,7 @@ def test_a_vision_transformer(tmp_path, folder, monkeypatch):
 
 def test_wrong_use_is_one_line_that_says_what_to_do(runs, copy, tmp_path, capfd):
     def message(*given):
-        assert main(["evaluate", "masks", *map(str, given), "--out", str(tmp_path / "out")]) == 2
+        assert main(["evaluate", "masks", "--trust", *map(str, given), "--out", str(tmp_path / "out")]) == 2
         return capfd.readouterr().err
 
     assert "not a run folder" in message(tmp_path / "nowhere")
@@ -324,7 +339,7 @@ def test_a_folder_of_runs_stands_for_its_runs(runs, tmp_path):
     for run in runs:
         shutil.copytree(run, tmp_path / "runs" / run.name)
     given = [str(tmp_path / "runs"), "--out", str(tmp_path / "out"), "--no-baselines", "--no-sanity", "--device", "cpu"]
-    assert main(["evaluate", "masks", *given]) == 0
+    assert main(["evaluate", "masks", "--trust", *given]) == 0
     found = json.loads((tmp_path / "out" / "masks.json").read_text())
     assert found["runs"] == [run.name for run in runs]
     assert found["images"] == 5

@@ -100,7 +100,10 @@ def test_kmeans_has_the_descriptors_of_the_run(planted, encoder, capsys):
             kind = {"input_size": None, "mean": None, "std": None, "classes": None}
             info["config"]["model"] = {"spec": spec, "weights": None, "input": kind}
         write_json(case.run.path / "run.json", info)
-        assert main(command) == 0
+        if spec is not None:
+            assert main(command) == 2  # its network is in a file
+            assert f"names the Python file {spec!r}" in capsys.readouterr().err
+        assert main([*command, *(["--model", spec] if spec else [])]) == 0
         assert ("k-means is on HOG" in capsys.readouterr().err) == (spec is None)
         found.append(read_json(case.run.path / "evaluation" / "clusters.json")["rows"])
     assert found[0][2]["ari_seeds"] != found[1][2]["ari_seeds"]  # blind to what tells the parts apart
