@@ -5,6 +5,7 @@ preference that is taken from their quantiles. So they are put on a scale first,
 
     s(k, l) = share of the non-zero similarities that are at most Corr(k, l),    in (0, 1]; 0 where Corr is 0,
 
+so that equal similarities share the highest of their ranks (the diagonal is no similarity and does not count),
 and the preference is a number on that scale: a part becomes an exemplar when it stands for others better than by
 chance to that degree. Affinity propagation itself is scikit-learn's, in float64, up to a few thousand parts;
 of more parts, and of sparse similarities, messages are passed along the non-zero similarities only (see
@@ -84,11 +85,11 @@ class Clusters:
 
 
 def ranked(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Similarities >= 0 of any shape on the scale of ranks, in [0, 1]; zero stays zero, ties share their mean rank."""
+    """Similarities >= 0 of any shape on the scale of ranks, in [0, 1]; zero stays zero, ties share their highest rank."""
     scaled = np.zeros_like(matrix)
     positive = matrix > 0
     if positive.any():
-        scaled[positive] = rankdata(matrix[positive]) / np.count_nonzero(positive)
+        scaled[positive] = rankdata(matrix[positive], method="max") / np.count_nonzero(positive)
     return scaled
 
 
@@ -113,6 +114,7 @@ def propagate(
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise ValueError(f"matrix: expected (P, P), got {matrix.shape}")
     parts = matrix.shape[0]
+    matrix = _without_diagonal(matrix)
     similarity = _scaled(matrix)
     values = matrix if isinstance(matrix, np.ndarray) else matrix.data
     known = np.sort(values[values > 0])
@@ -139,6 +141,18 @@ def propagate(
     number[order] = np.arange(len(order))
     converged = iterations < options.iterations
     return Clusters(number[labels], exemplars[order], similarity, options.preference, converged, known)
+
+
+def _without_diagonal(matrix: NDArray[np.float32] | csr_array) -> NDArray[np.float32] | csr_array:
+    """The matrix with zeros on its diagonal."""
+    if not matrix.diagonal().any():
+        return matrix
+    emptied = matrix.copy()
+    if isinstance(emptied, np.ndarray):
+        np.fill_diagonal(emptied, 0)
+    else:
+        emptied.setdiag(0)
+    return emptied
 
 
 def _scaled(matrix: NDArray[np.float32] | csr_array) -> NDArray[np.float32] | csr_array:

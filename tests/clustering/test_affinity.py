@@ -21,15 +21,18 @@ def planted(sizes, seed=0, inside=0.9, outside=0.1):
 
 
 def slow_ranks(matrix):
-    """Share of the values above zero that are at most this one; of equal values the mean over their places."""
+    """Share of the values above zero that are at most this one."""
     values = [value for value in matrix.ravel().tolist() if value > 0]
     result = np.zeros(matrix.shape)
     for place in np.ndindex(matrix.shape):
         value = float(matrix[place])
         if value > 0:
-            below, equal = sum(v < value for v in values), sum(v == value for v in values)
-            result[place] = (below + (equal + 1) / 2) / len(values)
+            result[place] = sum(v <= value for v in values) / len(values)
     return result
+
+
+def matrix_of(similarity):
+    return similarity if isinstance(similarity, np.ndarray) else similarity.toarray()
 
 
 def same_partition(one, other):
@@ -64,6 +67,31 @@ def test_ranks_are_those_of_the_slow_definition():
     np.testing.assert_allclose(found, slow_ranks(matrix), rtol=0, atol=1e-6)
     assert np.array_equal(found == 0, matrix == 0)
     assert found.dtype == np.float32
+
+
+def test_the_scale_of_clusters_is_that_of_the_ranks_ties_included():
+    rng = np.random.default_rng(1)
+    matrix = (rng.integers(0, 6, (9, 9)) / 3).astype(np.float32)
+    matrix = np.maximum(matrix, matrix.T)
+    np.fill_diagonal(matrix, 0)
+    found = propagate(matrix)
+    scaled = np.vectorize(found.scale)(matrix)
+    np.testing.assert_allclose(scaled, slow_ranks(matrix), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(found.similarity, scaled, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [np.asarray, csr_array])
+@pytest.mark.parametrize("diagonal", [0, 1, 7])
+def test_groups_that_are_alike_within_and_unlike_between_are_the_clusters(kind, diagonal):
+    matrix = np.kron(np.eye(4), np.ones((10, 10))).astype(np.float32)
+    np.fill_diagonal(matrix, diagonal)
+    before = matrix.copy()
+    found = propagate(kind(matrix))
+    assert np.bincount(found.labels).tolist() == [10] * 4
+    assert same_partition(found.labels, np.repeat(np.arange(4), 10))
+    assert np.array_equal(matrix, before)
+    assert np.unique(found.known).tolist() == [1.0]
+    assert not np.diag(matrix_of(found.similarity)).any()
 
 
 def test_ranks_see_the_order_of_similarities_only():
