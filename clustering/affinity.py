@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,29 +27,30 @@ from sklearn.cluster import AffinityPropagation
 from sklearn.exceptions import ConvergenceWarning
 
 from clustering.message_passing import pass_messages
+from masks.options import Options, Range
 
 DENSE_PARTS = 3000
 """Most parts that scikit-learn clusters: its six float64 matrices (P, P) are 430 MB then."""
 
 
 @dataclass(frozen=True)
-class AffinityOptions:
+class AffinityOptions(Options):
     """How parts are clustered.
 
     Attributes:
         preference: Of every part to be an exemplar, on the scale of ranks; lower gives fewer clusters; <= 1 (here:
             0.6, see docs/decisions.md).
-        nearest_preference: The same where images were matched with their nearest only (here: 0.0, likewise).
+        nearest_preference: The same where images were matched with their nearest only; <= 1 (here: 0.0, likewise).
         damping: Of the messages, in [0.5, 1) (reference: 0.9).
         iterations: At most, >= 1 (reference: 1000).
         convergence: Iterations without a change after which it has converged, >= 1 (reference: 100).
     """
 
-    preference: float = 0.6
-    nearest_preference: float = 0.0
-    damping: float = 0.9
-    iterations: int = 1000
-    convergence: int = 100
+    preference: Annotated[float, Range(le=1)] = 0.6
+    nearest_preference: Annotated[float, Range(le=1)] = 0.0
+    damping: Annotated[float, Range(ge=0.5, lt=1)] = 0.9
+    iterations: Annotated[int, Range(ge=1)] = 1000
+    convergence: Annotated[int, Range(ge=1)] = 100
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class Clusters:
 
 
 def ranked(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Similarities >= 0 of any shape on the scale of ranks, in [0, 1]; zero stays zero, ties share their highest rank."""
+    """Similarities >= 0 of any shape on the scale of ranks, in [0, 1]; zeros stay, ties share their highest rank."""
     scaled = np.zeros_like(matrix)
     positive = matrix > 0
     if positive.any():

@@ -24,6 +24,9 @@ from masks.layers import feature_layers, record
 
 ALL = "all"
 
+FORMS = "all, or knn:20 for each image with its 20 nearest"
+"""What names of pairs look like."""
+
 _BATCH = 16
 
 
@@ -38,7 +41,7 @@ def count_neighbours(pairs: str) -> int | None:
         return None
     if kind == "knn" and count.isascii() and count.isdigit() and int(count) > 0:
         return int(count)
-    raise UserError(f"pairs of images are {pairs!r}: give all, or knn:20 for each image with its 20 nearest")
+    raise UserError(f"pairs of images are {pairs!r}: give {FORMS}")
 
 
 def encode(classifier: Classifier, frames: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:

@@ -25,15 +25,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from skimage.metrics import structural_similarity
 
+from masks.options import Options, Range
+
 
 @dataclass(frozen=True)
-class PruneOptions:
+class PruneOptions(Options):
     """How clusters are pruned.
 
     Attributes:
@@ -48,16 +51,16 @@ class PruneOptions:
             here: 0.5).
         member_share: Share of a member's SSIMs under the class's median from which it leaves, in (0, 1]
             (reference: 0.6; here: 0.8).
-        patch: Side to which boxes are resized to be compared, in pixels, >= 7.
+        patch: Side to which boxes are resized to be compared, in pixels, in [7, 1024].
     """
 
-    min_members: int = 5
-    similarity_quantile: float = 0.4
-    similarity_share: float = 0.6
-    joins_share: float = 0.4
-    cluster_share: float = 0.5
-    member_share: float = 0.8
-    patch: int = 64
+    min_members: Annotated[int, Range(ge=2)] = 5
+    similarity_quantile: Annotated[float, Range(ge=0, le=1)] = 0.4
+    similarity_share: Annotated[float, Range(gt=0, le=1)] = 0.6
+    joins_share: Annotated[float, Range(gt=0, le=1)] = 0.4
+    cluster_share: Annotated[float, Range(ge=0)] = 0.5
+    member_share: Annotated[float, Range(gt=0, le=1)] = 0.8
+    patch: Annotated[int, Range(ge=7, le=1024)] = 64
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -44,15 +44,16 @@ from threadpoolctl import threadpool_limits
 
 from clustering import batched
 from clustering.matching import Features, MatchingOptions, match, match_both
-from clustering.pairs import ALL, all_pairs
+from clustering.pairs import ALL, FORMS, all_pairs, count_neighbours
 from clustering.tiles import Highest, Store, Tile, in_tiles
+from masks.options import Named, Options, Range
 
 _ON_DEVICE = 4
 """Threads that share a device: one tile is computed while others are read, moved and packed."""
 
 
 @dataclass(frozen=True)
-class SimilarityOptions:
+class SimilarityOptions(Options):
     """How scores of image pairs become similarities of parts.
 
     Attributes:
@@ -69,8 +70,8 @@ class SimilarityOptions:
     matching: MatchingOptions = field(default_factory=MatchingOptions)
     symmetry: Literal["geometric", "mirror"] = "geometric"
     mirrored: bool = True
-    top: int = 100
-    pairs: str = ALL
+    top: Annotated[int, Range(ge=1)] = 100
+    pairs: Annotated[str, Named(count_neighbours, FORMS)] = ALL
 
 
 @dataclass(frozen=True)

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score
+
+from masks.options import Options, Range
 
 Cluster = Callable[[NDArray[np.int64], int], Mapping[str, NDArray[np.int64]]]
 """Clusters some parts, given by their indices, with a seed: labels in the order of the indices, by method."""
 
 
 @dataclass(frozen=True)
-class StabilityOptions:
+class StabilityOptions(Options):
     """How often clustering is repeated.
 
     Attributes:
@@ -27,8 +30,8 @@ class StabilityOptions:
         samples: On bootstrap samples of the images, >= 1. Ours: the mean over 20 is good to about 0.01.
     """
 
-    seeds: int = 5
-    samples: int = 20
+    seeds: Annotated[int, Range(ge=0)] = 5
+    samples: Annotated[int, Range(ge=1)] = 20
 
 
 @dataclass(frozen=True)

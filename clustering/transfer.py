@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,30 +28,31 @@ from torch import Tensor
 
 from clustering.deep import sample
 from clustering.matching import FRAME_SIDE, Features
+from masks.options import Options, Range
 
 _STEP = 4
 _SHIFTS = 30
 
 
 @dataclass(frozen=True)
-class TransferOptions:
+class TransferOptions(Options):
     """How votes become a place. Measured on 180 pairs of six classes of PF-WILLOW with deep descriptors.
 
     Attributes:
         votes: Matches that vote for a point, >= 1.
         area_power: Votes are weighed by area^-power, >= 0.
         mode_width: Standard deviation of the mode's Gaussian, pixels at a shorter side of 224, > 0.
-        density_width: That of a vote in the dense rule, likewise; 10 to 14 are alike, 24 loses 2 points.
+        density_width: That of a vote in the dense rule, likewise, > 0; 10 to 14 are alike, 24 loses 2 points.
         cosine_power: Power of the cosines in the dense rule, > 0; 2 to 4 are alike.
-        peak_width: Standard deviation of the window of the centre of mass, likewise; 12 to 20 are alike.
+        peak_width: Standard deviation of the window of the centre of mass, likewise, > 0; 12 to 20 are alike.
     """
 
-    votes: int = 80
-    area_power: float = 0.25
-    mode_width: float = 18.0
-    density_width: float = 12.0
-    cosine_power: float = 3.0
-    peak_width: float = 16.0
+    votes: Annotated[int, Range(ge=1)] = 80
+    area_power: Annotated[float, Range(ge=0)] = 0.25
+    mode_width: Annotated[float, Range(gt=0)] = 18.0
+    density_width: Annotated[float, Range(gt=0)] = 12.0
+    cosine_power: Annotated[float, Range(gt=0)] = 3.0
+    peak_width: Annotated[float, Range(gt=0)] = 16.0
 
 
 @dataclass(frozen=True)

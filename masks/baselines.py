@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,7 @@ from masks.classifier import Classifier
 from masks.evaluate import most_salient
 from masks.layers import feature_layers
 from masks.objective import log_odds
+from masks.options import Options, Range
 from masks.perturb import Blur, Perturbation
 
 Mask = npt.NDArray[np.bool_]
@@ -67,7 +69,7 @@ def grad_cam(classifier: Classifier, images: Tensor, targets: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class RiseOptions:
+class RiseOptions(Options):
     """Hyperparameters of RISE.
 
     Attributes:
@@ -77,10 +79,10 @@ class RiseOptions:
         batch: Images perturbed at once, >= 1.
     """
 
-    masks: int = 1000
-    cells: int = 7
-    kept: float = 0.5
-    batch: int = 32
+    masks: Annotated[int, Range(ge=1)] = 1000
+    cells: Annotated[int, Range(ge=1)] = 7
+    kept: Annotated[float, Range(gt=0, lt=1)] = 0.5
+    batch: Annotated[int, Range(ge=1)] = 32
 
 
 def rise(
@@ -122,25 +124,25 @@ def _rise_mask(images: Tensor, options: RiseOptions, generator: torch.Generator)
 
 
 @dataclass(frozen=True)
-class ExtremalOptions:
+class ExtremalOptions(Options):
     """Hyperparameters of the extremal perturbation.
 
     Attributes:
         iterations: Passes forward and backward, >= 1 (paper: 800 of SGD; here: 200 gave no larger drop).
         rate: Step of Adam, > 0 (here: of 0.02, 0.05, 0.1 and 0.2 the one of the largest drop).
         grid: Cells of g along the shorter side, >= 1 (here: 28, 8 pixels each in a frame of 224).
-        reach: How far k reaches, in cells; it is 1 up to one cell (here: 3, a distance of which it is 0.14).
+        reach: How far k reaches, in cells, >= 1; it is 1 up to one cell (here: 3, a distance of which it is 0.14).
         temperature: T of the smooth maximum, > 0 (paper: 1/20).
         weight: Lambda in the first and in the last pass, > 0, rising by the same factor each pass (paper: 300, doubled
             twice; with so much at the start Adam keeps whichever cells come first, at half the drop).
     """
 
-    iterations: int = 100
-    rate: float = 0.1
-    grid: int = 28
-    reach: int = 3
-    temperature: float = 0.05
-    weight: tuple[float, float] = (1.0, 3000.0)
+    iterations: Annotated[int, Range(ge=1)] = 100
+    rate: Annotated[float, Range(gt=0)] = 0.1
+    grid: Annotated[int, Range(ge=1)] = 28
+    reach: Annotated[int, Range(ge=1)] = 3
+    temperature: Annotated[float, Range(gt=0)] = 0.05
+    weight: tuple[Annotated[float, Range(gt=0)], Annotated[float, Range(gt=0)]] = (1.0, 3000.0)
 
 
 def extremal(

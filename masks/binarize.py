@@ -8,15 +8,18 @@ region stays, so that an image with a mask keeps one.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
 from skimage.measure import label
 from skimage.morphology import remove_small_holes
 
+from masks.options import Options, Range
+
 
 @dataclass(frozen=True)
-class BinaryOptions:
+class BinaryOptions(Options):
     """How a mask is cleaned.
 
     Attributes:
@@ -24,7 +27,7 @@ class BinaryOptions:
             16 pixels a side in a frame of 224; the reference program keeps every speck).
     """
 
-    min_area: float = 0.005
+    min_area: Annotated[float, Range(ge=0, le=1)] = 0.005
 
 
 def binarize(crisp: npt.NDArray[np.float32], options: BinaryOptions | None = None) -> npt.NDArray[np.bool_]:

@@ -334,7 +334,7 @@ def upsampling(source: int, target: int) -> Tensor:
 
 def smoothing(side: int, sigma: float) -> Tensor:
     """The matrix (side, side) of a Gaussian along one side, renormalised at the borders, float64."""
-    if sigma <= 0:
+    if sigma < 1e-3:  # to float64 nothing but the middle is left of it
         return torch.eye(side, dtype=torch.float64)
     offsets = torch.arange(side)[:, None] - torch.arange(side)
     radius = max(side - 1, math.ceil(3 * sigma))

@@ -29,7 +29,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from masks.errors import UserError
+from masks.perturbation_names import parse_name
 
 PYRAMID = (0.0, 0.04, 0.08, 0.12, 0.16, 0.24, 0.36, 0.52, 0.72, 1.0)
 """Places of the blurs of a pyramid, as shares of its widest sigma. Between them photographs change about evenly: off
@@ -163,37 +163,10 @@ def parse_perturbation(name: str) -> Perturbation:
     Raises:
         UserError: If the name is none.
     """
-    kind, _, value = name.partition(":")
-    if kind == "constant" and value in ("mean", "grey"):
+    kind, value, kernel = parse_name(name)
+    if isinstance(value, str):
         return Constant(value)
-    try:
-        if kind == "noise":
-            return Noise(_positive(value))
-        if kind == "pyramid":
-            return Pyramid(_positive(value))
-        if kind == "blur":
-            sigma, cut, kernel = value.partition("/")
-            return Blur(_positive(sigma), _odd(kernel) if cut else None)
-    except ValueError:
-        pass
-    raise UserError(
-        f"unknown perturbation {name!r}: use blur:SIGMA, blur:SIGMA/KERNEL, pyramid:SIGMA, noise:DEVIATION, "
-        "constant:mean or constant:grey"
-    )
-
-
-def _positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < math.inf:
-        raise ValueError(text)
-    return value
-
-
-def _odd(text: str) -> int:
-    value = int(text)
-    if value < 1 or value % 2 == 0:
-        raise ValueError(text)
-    return value
+    return Blur(value, kernel) if kind == "blur" else Noise(value) if kind == "noise" else Pyramid(value)
 
 
 def _noise(image: Tensor) -> Tensor:

@@ -40,12 +40,15 @@ reached 0.999 under each optimised perturbation, and object proposals need what 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Annotated
 
 from masks.errors import UserError
+from masks.options import Filled, Named, Options, Range
+from masks.perturbation_names import FORMS, parse_name
 
 
 @dataclass(frozen=True)
-class Stage:
+class Stage(Options):
     """One stage of the optimisation of masks.
 
     Attributes:
@@ -53,58 +56,64 @@ class Stage:
         rate: Step of Adam, > 0 (reference: 0.1).
         momentum: Decay of Adam's mean of gradients, in [0, 1) (reference: 0.9).
         resolution: The mask has the frame's sides divided by this, >= 1 (reference: 8 smooth, 1 crisp).
-        smoothing: Sigma, in pixels of a frame of 224, of the Gaussian that follows the bilinear upsampling, >= 0.
+        smoothing: Sigma, in pixels of a frame of 224, of the Gaussian that follows the bilinear upsampling, in
+            [0, 224].
         smoothing_gradient: Whether the gradient passes through that Gaussian (reference: no).
         perturbations: What replaces perturbed pixels, see ``masks/perturb.py``: each pass the next one; with ``drop``,
             the one under which an image's class holds out most.
-        jitter: Largest random shift of the perturbed image in a pass, in pixels of a frame of 224, >= 0.
+        jitter: Largest random shift of the perturbed image in a pass, in pixels of a frame of 224, in [0, 224].
         l1: Weight of the mean of the mask, >= 0 (paper: 0.01).
         tv: Weight of the total variation, >= 0 (paper: 1e-4 smooth, 1 crisp).
         beta: Exponent of the total variation, > 0 (paper: 3).
         sparsity: Weight of mean m (1 - m), >= 0 (paper: 0 smooth, 2 crisp).
-        area: Share of the frame that the mask takes, in (0, 1]: the mask is a field cut at a quantile, and l1 is not
+        area: Share of the frame that the mask takes, in [0, 1]: the mask is a field cut at a quantile, and l1 is not
             used. 0: what the loss makes of it (paper).
         wobble: Largest random change of that share in a pass, relative, in [0, 1).
         sharpness: Of that cut, at the first pass and from the pass ``ramp`` on, in 1 / standard deviation of the
-            field, > 0.
+            field, > 0, the second value at least the first.
         ramp: Passes over which the cut sharpens, >= 0; no image stops before.
         drop: An image stops once its binary mask has lost this share (p0 - p) / p0 of its class under each
-            perturbation, in (0, 1). 0: it never stops early (paper).
+            perturbation, in [0, 1). 0: it never stops early (paper).
     """
 
-    iterations: int = 300
-    rate: float = 0.1
-    momentum: float = 0.9
-    resolution: int = 1
-    smoothing: float = 0.0
+    iterations: Annotated[int, Range(ge=0)] = 300
+    rate: Annotated[float, Range(gt=0)] = 0.1
+    momentum: Annotated[float, Range(ge=0, lt=1)] = 0.9
+    resolution: Annotated[int, Range(ge=1)] = 1
+    smoothing: Annotated[float, Range(ge=0, le=224)] = 0.0
     smoothing_gradient: bool = True
-    perturbations: tuple[str, ...] = ("blur:10",)
-    jitter: int = 0
-    l1: float = 0.01
-    tv: float = 1e-4
-    beta: float = 3.0
-    sparsity: float = 0.0
-    area: float = 0.0
-    wobble: float = 0.0
-    sharpness: tuple[float, float] = (12.0, 32.0)
-    ramp: int = 20
-    drop: float = 0.0
+    perturbations: Annotated[tuple[Annotated[str, Named(parse_name, FORMS)], ...], Filled()] = ("blur:10",)
+    jitter: Annotated[int, Range(ge=0, le=224)] = 0
+    l1: Annotated[float, Range(ge=0)] = 0.01
+    tv: Annotated[float, Range(ge=0)] = 1e-4
+    beta: Annotated[float, Range(gt=0)] = 3.0
+    sparsity: Annotated[float, Range(ge=0)] = 0.0
+    area: Annotated[float, Range(ge=0, le=1)] = 0.0
+    wobble: Annotated[float, Range(ge=0, lt=1)] = 0.0
+    sharpness: tuple[Annotated[float, Range(gt=0)], Annotated[float, Range(gt=0)]] = (12.0, 32.0)
+    ramp: Annotated[int, Range(ge=0)] = 20
+    drop: Annotated[float, Range(ge=0, lt=1)] = 0.0
+
+    def check(self) -> None:
+        """A cut does not get softer."""
+        if self.sharpness[0] > self.sharpness[1]:
+            raise self.refuse("sharpness", "give a first value that is at most the second")
 
 
 @dataclass(frozen=True)
-class Schedule:
+class Schedule(Options):
     """The stages of the optimisation (paper section 3.1), the second from the mask of the first.
 
     Attributes:
         smooth: First stage, its mask is a float mask.
         crisp: Last stage, its mask is (nearly) binary.
-        batch: Images optimised at once, the unit in which a killed run continues; 0: 8 on a CPU, on a GPU as many as
-            fit into its memory.
+        batch: Images optimised at once, the unit in which a killed run continues, >= 0; 0: 8 on a CPU, on a GPU
+            as many as fit into its memory.
     """
 
     smooth: Stage = field(default_factory=Stage)
     crisp: Stage = field(default_factory=lambda: Stage(iterations=150, tv=1.0, sparsity=2.0))
-    batch: int = 0
+    batch: Annotated[int, Range(ge=0)] = 0
 
 
 _REFERENCE_BLUR = ("blur:10/11",)

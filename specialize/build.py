@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from masks.classifier import Classifier
 from masks.errors import UserError
+from masks.options import Options
 from specialize.blend import plain_blend
 from specialize.controls import DRAWS, kmeans_groups, one_per_class, random_groups
 from specialize.features import FeatureOptions, find_places, find_tap
@@ -48,7 +49,7 @@ PICTURES = "summaries"
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     """The options of every step.
 
     Attributes:

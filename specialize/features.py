@@ -21,11 +21,12 @@ from torch.nn import functional
 from masks.classifier import Classifier
 from masks.errors import UserError
 from masks.layers import entering, feature_layers, leaving, linear_layers, record_maps
+from masks.options import Options
 from specialize.places import PlaceOptions, Places, map_layers, windows_of
 
 
 @dataclass(frozen=True)
-class FeatureOptions:
+class FeatureOptions(Options):
     """Where the features come from.
 
     Attributes:

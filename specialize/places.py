@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -20,24 +21,26 @@ from clustering.deep import describe_boxes
 from masks.classifier import Classifier
 from masks.errors import UserError
 from masks.layers import feature_layers, last_block
+from masks.options import Filled, Options, Range
 
 
 @dataclass(frozen=True)
-class PlaceOptions:
+class PlaceOptions(Options):
     """How places are described, and where parts are looked for.
 
     Attributes:
-        strides: Strides of the feature maps, pixels of the frame, > 0; the nearest ones that the network has.
+        strides: Strides of the feature maps, pixels of the frame, one or more, each >= 1; the nearest ones that the
+            network has.
         grid: Cells along each side of a box, >= 1; with one cell a part's shape is lost (docs/decisions.md).
-        sizes: Sides of the windows, shares of the frame's, in (0, 1].
-        step: Distance of neighbouring windows, a share of the frame's side, > 0.
+        sizes: Sides of the windows, shares of the frame's, in (0, 1], one or more.
+        step: Distance of neighbouring windows, a share of the frame's side, in [0.01, 1].
         context: Whether the whole image's vector stands beside a place's own.
     """
 
-    strides: tuple[int, ...] = (8, 16, 32)
-    grid: int = 3
-    sizes: tuple[float, ...] = (0.25, 0.375, 0.5)
-    step: float = 0.125
+    strides: Annotated[tuple[Annotated[int, Range(ge=1)], ...], Filled()] = (8, 16, 32)
+    grid: Annotated[int, Range(ge=1)] = 3
+    sizes: Annotated[tuple[Annotated[float, Range(gt=0, le=1)], ...], Filled()] = (0.25, 0.375, 0.5)
+    step: Annotated[float, Range(ge=0.01, le=1)] = 0.125
     context: bool = True
 
 
@@ -82,15 +85,7 @@ class Places:
 
 
 def windows_of(options: PlaceOptions) -> tuple[tuple[float, float, float, float], ...]:
-    """The windows of some options, by size, then by row.
-
-    Raises:
-        UserError: An option is out of range.
-    """
-    if not options.sizes or not 0 < min(options.sizes) <= max(options.sizes) <= 1 or options.step <= 0:
-        raise UserError(
-            f"sizes {options.sizes} with step {options.step} give no windows: sizes lie in (0, 1], step > 0"
-        )
+    """The windows of some options, by size, then by row."""
     found = []
     for size in options.sizes:
         corners = [k * options.step for k in range(int((1 - size) / options.step + 1e-9) + 1)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from sklearn.svm import SVC
 from torch import Tensor
 
+from masks.options import Options, Range
 from specialize.places import Places
 
 Vectors = NDArray[np.float32]
@@ -30,7 +31,7 @@ class OneSidedError(ValueError):
 
 
 @dataclass(frozen=True)
-class SvmOptions:
+class SvmOptions(Options):
     """What the SVMs are trained on.
 
     Attributes:
@@ -44,10 +45,15 @@ class SvmOptions:
     """
 
     positives: Literal["image", "crop"] = "image"
-    rounds: int = 3
+    rounds: Annotated[int, Range(ge=0)] = 3
     siblings: bool = True
     others: bool = True
     balanced: bool = True
+
+    def check(self) -> None:
+        """An SVM has negatives."""
+        if not self.siblings and not self.others:
+            raise self.refuse("others", "keep siblings or others, without both there are no negatives")
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from filelock import FileLock, Timeout
@@ -24,8 +24,10 @@ from clustering.pairs import count_neighbours
 from masks.classifier import Classifier, find_class
 from masks.errors import UserError
 from masks.images import list_images
+from masks.options import Options, Range, Seed
 from masks.schedule import DEFAULT_PRESET
 from summaries import stages
+from summaries.backend import cores
 from summaries.gallery import write_gallery
 from summaries.progress import Tick, progress, say
 from summaries.settings import Settings, plain
@@ -38,7 +40,7 @@ PACKAGES = ("visual-summaries", "torch", "torchvision", "timm", "scikit-learn", 
 
 
 @dataclass(frozen=True)
-class Job:
+class Job(Options):
     """A run, before it starts.
 
     Attributes:
@@ -46,9 +48,9 @@ class Job:
         out: The run folder.
         target: Class as the user wrote it: an index, a WordNet id, a name or ``predicted``; empty for the name of
             the folder.
-        limit: At most so many images that are not skipped; None for all.
+        limit: At most so many images that are not skipped, >= 1; None for all.
         keep_misclassified: Whether images that the network gives to another class stay.
-        seed: Of every random choice.
+        seed: Of every random choice, >= 0.
         jobs: Processes, >= 1.
         masks: Folder of masks made elsewhere, which take the place of the mask stage.
         preset: Name of the preset that the settings came from, for the record.
@@ -59,10 +61,10 @@ class Job:
     folder: Path
     out: Path
     target: str = ""
-    limit: int | None = None
+    limit: Annotated[int | None, Range(ge=1)] = None
     keep_misclassified: bool = False
-    seed: int = 0
-    jobs: int = field(default_factory=lambda: os.cpu_count() or 1)
+    seed: Seed = 0
+    jobs: Annotated[int, Range(ge=1)] = field(default_factory=cores)
     masks: Path | None = None
     preset: str = DEFAULT_PRESET
     settings: Settings = field(default_factory=Settings)
@@ -182,7 +184,6 @@ def run(job: Job, classifier: Classifier, *, force: tuple[str, ...] = (), until:
     Raises:
         UserError: For whatever a user can cause.
     """
-    count_neighbours(job.settings.similarity.pairs)
     with opened(job.out), classifier:
         pipeline = Pipeline(job.out, force=force)
         target = find_class(job.target or job.folder.name, classifier.labels, classifier.count_classes())

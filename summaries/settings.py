@@ -8,8 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import tomllib
-import types
-import typing
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,13 +20,14 @@ from clustering.prune import PruneOptions
 from clustering.similarity import SimilarityOptions
 from masks.binarize import BinaryOptions
 from masks.errors import UserError
+from masks.options import OptionError, Options, hints
 from masks.schedule import DEFAULT_PRESET, Schedule, preset
 
-T = TypeVar("T")
+T = TypeVar("T", bound=Options)
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     """The options of every stage, in the order of the stages.
 
     Attributes:
@@ -56,59 +56,45 @@ def read_config(path: Path) -> dict[str, Any]:
         UserError: If the file cannot be read.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         data = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except OSError as error:
         raise UserError(f"--config {path} cannot be read: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"--config {path} is neither TOML nor, with suffix .json, JSON: {error}") from None
     if not isinstance(data, dict):
         raise UserError(f"--config {path} holds no table of options")
     return data
 
 
-def override(options: T, values: dict[str, Any], where: str = "") -> T:
-    """A dataclass with the values of nested dictionaries in place of its own.
+def override(options: T, values: Mapping[str, Any], where: str = "") -> T:
+    """Options with the values of nested dictionaries in place of their own.
+
+    Args:
+        options: The options.
+        values: As they come from a file.
+        where: Stands before the names in errors.
 
     Raises:
-        UserError: If a name is no option, or a value has the wrong type.
+        UserError: If a name is no option, or a value has the wrong type or is out of its range; it names the option
+            by its dotted path.
     """
-    hints = typing.get_type_hints(type(options))
+    known = hints(type(options))
     changed: dict[str, Any] = {}
     for name, value in values.items():
         path = f"{where}{name}"
-        if name not in hints:
-            raise UserError(f"unknown option {path!r} in the configuration: known are {', '.join(hints)}")
+        if name not in known:
+            raise UserError(f"unknown option {path!r} in the configuration: known are {', '.join(known)}")
         current = getattr(options, name)
-        if dataclasses.is_dataclass(current) and not isinstance(current, type):
-            if not isinstance(value, dict):
-                raise UserError(f"option {path!r} in the configuration is a table of options, not {value!r}")
-            changed[name] = override(current, value, f"{path}.")
-        else:
-            changed[name] = _checked(value, hints[name], path)
-    return dataclasses.replace(options, **changed)  # type: ignore[type-var]
-
-
-def _checked(value: Any, hint: Any, path: str) -> Any:
-    if isinstance(hint, types.UnionType):
-        kinds = typing.get_args(hint)
-        if value is None and type(None) in kinds:
-            return None
-        hint = next(kind for kind in kinds if kind is not type(None))
-    if typing.get_origin(hint) is tuple and isinstance(value, list):
-        kinds = typing.get_args(hint)
-        if kinds[-1] is not Ellipsis and len(value) != len(kinds):
-            raise UserError(f"option {path!r} in the configuration is a list of {len(kinds)}, not {value!r}")
-        return tuple(_checked(item, kinds[0], path) for item in value)
-    if typing.get_origin(hint) is typing.Literal:
-        if value in typing.get_args(hint):
-            return value
-        raise UserError(f"option {path!r} in the configuration is one of {typing.get_args(hint)}, not {value!r}")
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
-        return value
-    raise UserError(f"option {path!r} in the configuration is {getattr(hint, '__name__', hint)}, not {value!r}")
+        if isinstance(current, Options):
+            if not isinstance(value, Mapping):
+                raise OptionError(path, value, "give a table of options")
+            value = override(current, value, f"{path}.")
+        changed[name] = value
+    try:
+        return dataclasses.replace(options, **changed)
+    except OptionError as error:
+        raise error.called(f"{where}{error.field}") from None
 
 
 def plain(options: Any) -> Any:

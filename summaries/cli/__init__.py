@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from masks.errors import UserError
+from masks.options import OptionError, checked, hints
 
 PROGRAM = "visual-summaries"
 
@@ -85,7 +86,7 @@ def parse(function: Callable[..., Any], arguments: Sequence[str], name: str, exa
     """Reads a command's options with tyro, from a function or a dataclass.
 
     Raises:
-        UserError: For wrong use; one line instead of tyro's box.
+        UserError: For wrong use; one line instead of tyro's box. A value out of its range names the option.
     """
     import tyro
 
@@ -101,9 +102,32 @@ def parse(function: Callable[..., Any], arguments: Sequence[str], name: str, exa
             raise
         text = re.sub(r"[^\S\n]*[│╭╮╰╯─]+[^\S\n]*", "\n", re.sub(r"\x1b\[[0-9;]*m", "", caught.getvalue()))
         lines = [line.strip() for line in text.split("\n") if line.strip()]
+        refused = _refused(stop)
+        if refused is not None:
+            where = re.search(r"Error parsing ([\w.-]+):", " ".join(lines))
+            raise refused.called(_option(function, *(where[1].split(".") if where else ()), refused.field)) from None
         end = next((i for i, line in enumerate(lines) if line.startswith(("For full help", "Argument help"))), None)
         raise UserError(f"{' '.join(lines[:end])}: see {program} --help") from None
+    try:
+        given = vars(found) if isinstance(function, type) else found.keywords
+        checked(given, hints(function), "")
+    except OptionError as error:
+        raise error.called(_option(function, error.name)) from None
     return found if isinstance(function, type) else found()
+
+
+def _refused(error: BaseException | None) -> OptionError | None:
+    """The refused option that an error came of, if any."""
+    while error is not None and not isinstance(error, OptionError):
+        error = error.__context__
+    return error
+
+
+def _option(function: Callable[..., Any], first: str, *further: str) -> str:
+    """How the command line names a field, given by the names on the way to it."""
+    configured = getattr(hints(function).get(first), "__metadata__", ())
+    first = next((one.name for one in configured if isinstance(getattr(one, "name", None), str)), first)
+    return f"--{'.'.join(filter(None, (first, *further)))}".replace("_", "-")
 
 
 def _later(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from masks.classifier import Classifier
 from masks.errors import UserError
+from summaries.backend import cores
 from summaries.pipeline import Job
 from summaries.recorded import load_recorded
 from summaries.settings import Settings, override
@@ -22,7 +22,7 @@ def settings_of_named(arguments: Sequence[str]) -> Settings:
 
 def recorded_settings(path: Path) -> Settings:
     """The options that a run was made with."""
-    return override(Settings(), Run(path).info["config"]["settings"])
+    return override(Settings(), Run(path).info["config"]["settings"], where=f"{path / 'run.json'}: ")
 
 
 def recorded_job(path: Path, settings: Settings, jobs: int | None) -> Job:
@@ -36,7 +36,7 @@ def recorded_job(path: Path, settings: Settings, jobs: int | None) -> Job:
         limit=config["limit"],
         keep_misclassified=config["keep_misclassified"],
         seed=info["seed"],
-        jobs=jobs or os.cpu_count() or 1,
+        jobs=jobs or cores(),
         masks=None if config["masks"] is None else Path(config["masks"]),
         preset=config["preset"],
         settings=settings,

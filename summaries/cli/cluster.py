@@ -11,11 +11,11 @@ from typing import Annotated
 import tyro
 
 from clustering.affinity import AffinityOptions
-from clustering.pairs import count_neighbours
 from clustering.proposals import ProposalOptions
 from clustering.prune import PruneOptions
 from clustering.similarity import SimilarityOptions
 from masks.models import choose_device
+from masks.options import Range
 from summaries.cli import parse
 from summaries.cli.again import recorded_classifier, recorded_job, recorded_settings, settings_of_named
 from summaries.pipeline import Pipeline, opened, parts
@@ -39,7 +39,7 @@ class Arguments:
     """
 
     run: tyro.conf.Positional[Path]
-    jobs: int | None = None
+    jobs: Annotated[int | None, Range(ge=1)] = None
     proposals: Annotated[ProposalOptions, tyro.conf.arg(name="set.proposals")] = Settings().proposals
     similarity: Annotated[SimilarityOptions, tyro.conf.arg(name="set.similarity")] = Settings().similarity
     affinity: Annotated[AffinityOptions, tyro.conf.arg(name="set.affinity")] = Settings().affinity
@@ -60,7 +60,6 @@ def main(arguments: Sequence[str]) -> None:
         affinity=options.affinity,
         prune=options.prune,
     )
-    count_neighbours(settings.similarity.pairs)
     job = recorded_job(options.run, settings, options.jobs)
     device = choose_device("cpu" if Run(options.run).info["device"] == "cpu" else "auto")
     with opened(options.run):

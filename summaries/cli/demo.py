@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from masks import world
+from masks.options import Seed
 from summaries.cli import parse
 from summaries.cli.run import Arguments, run_folders
 from summaries.progress import say
@@ -21,7 +22,7 @@ def main(arguments: Sequence[str]) -> None:
     parse(demo, arguments, "demo", EXAMPLE)
 
 
-def demo(out: Path = Path("runs/demo"), seed: int = 0) -> None:
+def demo(out: Path = Path("runs/demo"), seed: Seed = 0) -> None:
     """Summarises the marked class of the embedded world and its twin.
 
     Args:

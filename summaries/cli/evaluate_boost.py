@@ -8,6 +8,7 @@ from typing import Annotated
 
 import tyro
 
+from masks.options import Seed
 from specialize.boost import about_of, measure
 from specialize.evaluate import table
 from specialize.model import base_classifier, read_model
@@ -30,7 +31,7 @@ def evaluate_boost(
     val: Path,
     others_val: Path | None = None,
     allow_summary_images: bool = False,
-    seed: int = 0,
+    seed: Seed = 0,
     device: str = "auto",
     model: str | None = None,
     trust: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,

@@ -9,6 +9,7 @@ from typing import Annotated
 import tyro
 
 from masks.errors import UserError
+from masks.options import Seed
 from summaries.cli import parse
 from summaries.cli.again import recorded_classifier, recorded_settings
 from summaries.mask_evaluation import MethodRow, check_alike, evaluate
@@ -29,7 +30,7 @@ def main(arguments: Sequence[str]) -> None:
 def evaluate_masks(
     runs: tyro.conf.Positional[tuple[Path, ...]],
     out: Path,
-    seed: int = 0,
+    seed: Seed = 0,
     baselines: bool = True,
     sanity: bool = True,
     device: str = "auto",

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
 from clustering.deep import DeepEncoder
-from masks.errors import UserError
 from masks.models import choose_device, load_classifier
+from masks.options import Range, Seed
+from summaries.backend import cores
 from summaries.cli import parse
 from summaries.matching_evaluation import Row, evaluate, find_boxes, look, table
 from summaries.matching_figure import figure
@@ -31,9 +33,9 @@ def evaluate_matching(
     out: Path,
     model: str = "lite0",
     weights: str | None = None,
-    proposals: int = 500,
-    seed: int = 0,
-    jobs: int = -1,
+    proposals: Annotated[int, Range(ge=1)] = 500,
+    seed: Seed = 0,
+    jobs: Annotated[int | None, Range(ge=1)] = None,
     device: str = "auto",
 ) -> None:
     """Writes matching.json, matching.csv and matching.png, and prints the table.
@@ -45,17 +47,15 @@ def evaluate_matching(
         weights: State dict of the model, read without running code in it; "none" for random weights.
         proposals: Boxes an image, at most.
         seed: Of the proposals' ranks.
-        jobs: Processes that look for proposals; -1 is one a core.
+        jobs: Processes that look for proposals; default: one a core.
         device: auto, cpu or cuda, for the network.
     """
-    if proposals < 1:
-        raise UserError(f"--proposals is {proposals}: give at least 1")
     classes = read_benchmark(folder)
     images = [image for of in classes.values() for image in of]
     say(f"{len(images)} images of {len(classes)} classes, {len({image.content for image in images})} of them distinct")
     with load_classifier(model, weights=weights, device=choose_device(device)) as classifier:
         with progress("proposals", "images") as tick:
-            boxes = find_boxes(images, out / "work", count=proposals, seed=seed, jobs=jobs, tick=tick)
+            boxes = find_boxes(images, out / "work", count=proposals, seed=seed, jobs=jobs or cores(), tick=tick)
         encoder = DeepEncoder(classifier)
         with progress("descriptors", "images") as tick:
             seen = look(images, boxes, encoder, tick)

@@ -13,6 +13,7 @@ from clustering.deep import DeepEncoder
 from clustering.descriptors import describe
 from masks.errors import UserError
 from masks.models import choose_device
+from masks.options import Seed
 from summaries.cli import parse
 from summaries.cli.again import recorded_classifier, recorded_settings
 from summaries.cluster_evaluation import Describer, evaluate, read_similarities, table
@@ -36,7 +37,7 @@ def evaluate_summaries(
     truth: Path | None = None,
     pf: Path | None = None,
     encoder: str | None = None,
-    seed: int = 0,
+    seed: Seed = 0,
     device: str = "auto",
     model: str | None = None,
     trust: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,11 +10,12 @@ from typing import Annotated
 
 import tyro
 
-from clustering.pairs import count_neighbours
 from masks.errors import UserError
 from masks.images import class_folders
 from masks.models import InputFormat, choose_device, load_classifier
+from masks.options import OptionError, Range, Seed
 from masks.schedule import DEFAULT_PRESET, preset
+from summaries.backend import cores
 from summaries.cli import parse
 from summaries.gallery import write_index
 from summaries.pipeline import Job, run
@@ -54,15 +54,15 @@ class Arguments:
     out: Path
     model: str
     target: str = ""
-    limit: int | None = None
+    limit: Annotated[int | None, Range(ge=1)] = None
     keep_misclassified: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     weights: str | None = None
     input: Annotated[InputFormat, tyro.conf.arg(name="")] = field(default_factory=InputFormat)
     device: str = "auto"
-    seed: int = 0
+    seed: Seed = 0
     preset: str = DEFAULT_PRESET
     config: Path | None = None
-    jobs: int | None = None
+    jobs: Annotated[int | None, Range(ge=1)] = None
     masks: Path | None = None
     pairs: str | None = None
     settings: Annotated[Settings, tyro.conf.arg(name="set")] = field(default_factory=Settings)
@@ -100,16 +100,14 @@ def run_folders(options: Arguments) -> list[Run]:
     Raises:
         UserError: For whatever a user can cause; in a root, after the other folders were done.
     """
-    if options.limit is not None and options.limit < 1:
-        raise UserError(f"--limit is {options.limit}: give at least 1")
-    if options.jobs is not None and options.jobs < 1:
-        raise UserError(f"--jobs is {options.jobs}: give at least 1")
     if options.masks is not None and not options.masks.is_dir():
         raise UserError(f"--masks {options.masks} is not a folder")
     settings = options.settings
     if options.pairs is not None:
-        settings = replace(settings, similarity=replace(settings.similarity, pairs=options.pairs))
-    count_neighbours(settings.similarity.pairs)
+        try:
+            settings = replace(settings, similarity=replace(settings.similarity, pairs=options.pairs))
+        except OptionError as error:
+            raise error.called("--pairs") from None
     folders = class_folders(options.images)
     device = choose_device(options.device)
     with progress("training the network", "epochs") as tick:
@@ -127,7 +125,7 @@ def run_folders(options: Arguments) -> list[Run]:
         limit=options.limit,
         keep_misclassified=options.keep_misclassified,
         seed=options.seed,
-        jobs=options.jobs or os.cpu_count() or 1,
+        jobs=options.jobs or cores(),
         masks=options.masks,
         preset=options.preset,
         settings=settings,

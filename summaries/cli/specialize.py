@@ -10,9 +10,8 @@ from typing import Annotated
 import tyro
 
 from masks.errors import UserError
+from masks.options import Seed
 from specialize.build import Settings, build
-from specialize.svm import SvmOptions
-from specialize.tuning import TuningOptions
 from summaries.cli import parse
 from summaries.cli.again import recorded_classifier
 from summaries.pipeline import opened
@@ -46,7 +45,7 @@ class Arguments:
     out: Path
     others: Path | None = None
     leave_out: tuple[str, ...] = ()
-    seed: int = 0
+    seed: Seed = 0
     device: str = "auto"
     model: str | None = None
     trust: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
@@ -56,7 +55,6 @@ class Arguments:
 def main(arguments: Sequence[str]) -> None:
     """Runs the command."""
     options: Arguments = parse(Arguments, arguments, "specialize", EXAMPLE)
-    check(options.settings.svm, options.settings.tuning)
     runs = [Run(path) for given in options.runs for path in find_runs(given)]
     if not runs:
         raise UserError("no run folder is given or found: make one a class with `visual-summaries run`")
@@ -82,23 +80,3 @@ def main(arguments: Sequence[str]) -> None:
     harm = "" if tuned["harm"] is None else f", harm {tuned['harm']:+.2f} on {tuned['others']} of other classes"
     print(f"on held-out training images: gain {tuned['gain']:+.1f} points on {tuned['images']}{harm}")
     print(options.out / "model.json")
-
-
-def check(svm: SvmOptions, tuning: TuningOptions) -> None:
-    """Refuses options that are out of range.
-
-    Raises:
-        UserError: One of them is.
-    """
-    if tuning.harm_limit < 0:
-        raise UserError(f"--set.tuning.harm-limit is {tuning.harm_limit}: give at least 0 points")
-    if not svm.others and not svm.siblings:
-        raise UserError("--set.svm.no-others --set.svm.no-siblings leave no negatives: give one of them at most")
-    if svm.rounds < 0:
-        raise UserError(f"--set.svm.rounds is {svm.rounds}: give at least 0")
-    if not tuning.costs or min(tuning.costs) <= 0:
-        raise UserError(f"--set.tuning.costs is {tuning.costs}: give values above 0")
-    if not 0 < tuning.held_out < 1:
-        raise UserError(f"--set.tuning.held-out is {tuning.held_out}: give a share between 0 and 1")
-    if tuning.steps < 1:
-        raise UserError(f"--set.tuning.steps is {tuning.steps}: give at least 1")

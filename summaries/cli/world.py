@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
 from masks import world
-from masks.errors import UserError
+from masks.options import Range, Seed
 from summaries.cli import parse
 from summaries.progress import say
 
@@ -20,15 +21,13 @@ def main(arguments: Sequence[str]) -> None:
     parse(write, arguments, "world", EXAMPLE)
 
 
-def write(out: tyro.conf.Positional[Path], images: int = 30, seed: int = 0) -> None:
+def write(out: tyro.conf.Positional[Path], images: Annotated[int, Range(ge=1)] = 30, seed: Seed = 0) -> None:
     """Writes the world.
 
     Args:
         out: Folder for images/CLASS/ID.png, truth/CLASS/ID.npz and world.json.
-        images: Pictures a class.
+        images: Pictures a class, >= 1.
         seed: Of the pictures; those the networks were trained on have no seed here.
     """
-    if images < 1:
-        raise UserError(f"--images is {images}: give at least 1")
     world.write(out, images=images, seed=seed)
     say(f"{images} pictures of {len(world.CLASSES)} classes each are in {out}")

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from clustering.affinity import Clusters, propagate
 from clustering.complete import complete
 from clustering.merge import merge
-from clustering.prune import PruneOptions, cohere, goal, one_per_image, pairwise_ssim, patch, prune
+from clustering.prune import cohere, goal, one_per_image, pairwise_ssim, patch, prune
 from summaries.progress import say
 from summaries.settings import Settings
 from summaries.stages.matched import Matched, read_matched
@@ -263,7 +263,7 @@ def _complete(groups: Sequence[_Group], matched: Matched, boxes: _Boxes, wanted:
 
 
 def _summary(number: int, group: _Group, boxes: _Boxes, clusters: Clusters) -> Summary:
-    (verdict,) = prune([boxes.ssims(group.stay[:COMPARED])], PruneOptions(min_members=1))  # for its figures
+    (verdict,) = prune([boxes.ssims(group.stay[:COMPARED])])  # for its figures
     members, others = [], dict.fromkeys([*group.stay, *group.centres])
     for row, ssim in itertools.zip_longest(group.stay, verdict.member_ssim):
         similar = 1.0 if row == group.exemplar else clusters.scale(boxes.similarity(row, group.exemplar, others))

@@ -205,7 +205,7 @@ def test_parts_that_are_left_out_change_the_svms_of_their_class_alone(home, tmp_
 
 def test_negatives_are_switched_on_and_off(home, tmp_path, capsys):
     assert home.specialize(tmp_path / "m", "--set.svm.no-others", "--set.svm.no-siblings") == 2
-    assert "leave no negatives" in capsys.readouterr().err
+    assert "without both there are no negatives" in capsys.readouterr().err
     status = home.specialize(tmp_path / "siblings", "--set.svm.no-others")
     message = capsys.readouterr().err.splitlines()[-1]
     assert status == 0 or "nothing to be told apart from" in message
@@ -222,8 +222,8 @@ def test_errors_say_what_to_do(home, tmp_path, capsys):
     error(home.specialize(tmp_path / "m", runs=(church, church)), "both of class 2")
     error(home.specialize(tmp_path / "m", "--leave-out", "church/77"), "church/77 is no kept summary")
     error(home.specialize(tmp_path / "m", "--set.features.layer", "nowhere"), "no module 'nowhere'")
-    error(home.specialize(tmp_path / "m", "--set.tuning.harm-limit", "-1"), "give at least 0 points")
-    error(home.specialize(tmp_path / "m", "--set.svm.rounds", "-1"), "give at least 0")
+    error(home.specialize(tmp_path / "m", "--set.tuning.harm-limit", "-1"), "--set.tuning.harm-limit is -1.0: give at least 0")
+    error(home.specialize(tmp_path / "m", "--set.svm.rounds", "-1"), "--set.svm.rounds is -1: give at least 0")
     error(home.evaluate(tmp_path), "holds no model.json")
     arguments = ["specialize", str(home.runs), "--train", str(home.train), "--out", str(tmp_path / "m")]
     error(main([*arguments]), "6 classes of the network have no run: give photographs of them with --others")

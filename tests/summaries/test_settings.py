@@ -43,10 +43,14 @@ def test_json_says_the_same(settings_of, tmp_path):
     [
         ("[prune]\nmin_member = 4", "unknown option 'prune.min_member' in the configuration: known are min_members"),
         ("[prun]\nmin_members = 4", "unknown option 'prun'"),
-        ("prune = 4", "'prune' in the configuration is a table"),
-        ('[prune]\nmin_members = "four"', "'prune.min_members' in the configuration is int, not 'four'"),
-        ("[prune]\nmin_members = true", "'prune.min_members' in the configuration is int, not True"),
-        ('[similarity]\nsymmetry = "most"', "'similarity.symmetry' in the configuration is one of"),
+        ("prune = 4", "prune is 4: give a table of options"),
+        ('[prune]\nmin_members = "four"', "prune.min_members is 'four': give a whole number at least 2"),
+        ("[prune]\nmin_members = true", "prune.min_members is True: give a whole number at least 2"),
+        ('[similarity]\nsymmetry = "most"', "similarity.symmetry is 'most': give one of geometric, mirror"),
+        ("[masks.crisp]\narea = 30", "masks.crisp.area is 30: give a value in [0, 1]"),
+        ("[masks.crisp]\narea = nan", "masks.crisp.area is nan: give a number in [0, 1]"),
+        ("[masks.smooth]\nsharpness = [3, 2]", "masks.smooth.sharpness is (3.0, 2.0): give a first value"),
+        ("[similarity.matching]\npower = 0", "similarity.matching.power is 0: give a value in [1, 10]"),
     ],
 )
 def test_a_wrong_configuration_is_an_error_that_names_the_option(capsys, tmp_path, text, message):
@@ -57,3 +61,44 @@ def test_a_wrong_configuration_is_an_error_that_names_the_option(capsys, tmp_pat
     assert messages.startswith("visual-summaries: ")
     assert message in messages
     assert not (tmp_path / "run").exists()
+
+
+@pytest.fixture
+def refused(capsys, tmp_path):
+    """The line with which a command refuses, before it made anything."""
+
+    def command(*given):
+        before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+        assert main(list(given)) == 2
+        assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+        lines = capsys.readouterr().err.splitlines()
+        assert len(lines) == 1
+        return lines[0].removeprefix("visual-summaries: ")
+
+    return command
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--set.masks.crisp.area", "30"], "--set.masks.crisp.area is 30.0: give a value in [0, 1]"),
+        (["--set.masks.crisp.area", "-1"], "--set.masks.crisp.area is -1.0: give a value in [0, 1]"),
+        (["--set.masks.crisp.area", "nan"], "--set.masks.crisp.area is nan: give a number in [0, 1]"),
+        (["--set.masks.batch", "-1"], "--set.masks.batch is -1: give at least 0"),
+        (["--set.masks.smooth.perturbations", "blr:1"], "--set.masks.smooth.perturbations is ('blr:1',): give a list"),
+        (["--set.masks.smooth.sharpness", "3", "2"], "--set.masks.smooth.sharpness is (3.0, 2.0): give a first value"),
+        (["--set.binary.min-area", "2"], "--set.binary.min-area is 2.0: give a value in [0, 1]"),
+        (["--set.proposals.max-kept", "0"], "--set.proposals.max-kept is 0: give at least 1"),
+        (["--set.similarity.pairs", "knn"], "--set.similarity.pairs is 'knn': give all, or knn:20"),
+        (["--pairs", "knn"], "--pairs is 'knn': give all, or knn:20"),
+        (["--set.similarity.matching.power", "0"], "--set.similarity.matching.power is 0: give a value in [1, 10]"),
+        (["--set.prune.min-members", "1"], "--set.prune.min-members is 1: give at least 2"),
+        (["--jobs", "0"], "--jobs is 0: give at least 1"),
+        (["--limit", "0"], "--limit is 0: give at least 1"),
+        (["--seed", "-1"], "--seed is -1: give at least 0"),
+    ],
+)
+def test_a_value_out_of_its_range_names_its_option_before_anything_is_made(refused, tmp_path, options, message):
+    (tmp_path / "photos").mkdir()
+    given = ["run", str(tmp_path / "photos"), "--out", str(tmp_path / "run"), "--model", "demo", *options]
+    assert message in refused(*given)

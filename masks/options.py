@@ -1,0 +1,233 @@
+"""Options that check themselves: the type and the range of each field stand in its annotation.
+
+    @dataclass(frozen=True)
+    class Stage(Options):
+        area: Annotated[float, Range(ge=0, le=1)] = 0.3
+        perturbations: Annotated[tuple[Annotated[str, Named(check, "blur:SIGMA, ...")], ...], Filled()] = ("blur:10",)
+
+Whoever makes such options, from Python, a configuration file or the command line, gets options within their ranges or
+an :class:`OptionError` that names the field. Numbers are kept in the type of their field: 1 for a float is 1.0, so that
+equal options are recorded equally; lists for tuples become tuples. Numbers that are not finite are refused. What holds
+between several fields is checked by :meth:`Options.check`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import numbers
+import reprlib
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any
+
+from masks.errors import UserError
+
+LARGEST = 2**31
+"""Whole numbers are smaller: larger ones do not pass through the arrays of all libraries."""
+
+
+class OptionError(UserError):
+    """A value that an option cannot have.
+
+    Attributes:
+        name: The option: ``Stage.area`` from Python; whoever knows another name gives it by :meth:`called`.
+        value: What it was given.
+        wanted: What would do, as an order: "give a value in [0, 1]".
+    """
+
+    def __init__(self, name: str, value: object, wanted: str) -> None:
+        super().__init__(f"{name} is {reprlib.repr(value)}: {wanted}")
+        self.name, self.value, self.wanted = name, value, wanted
+
+    @property
+    def field(self) -> str:
+        """The name without its class."""
+        return self.name.rpartition(".")[2]
+
+    def called(self, name: str) -> OptionError:
+        """The same with another name of the option."""
+        return OptionError(name, self.value, self.wanted)
+
+
+@dataclass(frozen=True)
+class Range:
+    """Where a number lies, in the words of ``annotated_types.Interval``: ge and le belong to the range, gt and lt not.
+
+    Raises:
+        ValueError: If a limit is given twice.
+    """
+
+    ge: float | None = None
+    gt: float | None = None
+    le: float | None = None
+    lt: float | None = None
+
+    def __post_init__(self) -> None:
+        if (self.ge is not None and self.gt is not None) or (self.le is not None and self.lt is not None):
+            raise ValueError(f"a limit is given twice: {self!r}")
+
+    def __contains__(self, value: float) -> bool:
+        return not (
+            (self.ge is not None and value < self.ge)
+            or (self.gt is not None and value <= self.gt)
+            or (self.le is not None and value > self.le)
+            or (self.lt is not None and value >= self.lt)
+        )
+
+    def __str__(self) -> str:
+        low = self.gt if self.ge is None else self.ge
+        high = self.lt if self.le is None else self.le
+        if high is None:
+            return f"above {low:g}" if self.ge is None else f"at least {low:g}"
+        if low is None:
+            return f"under {high:g}" if self.le is None else f"at most {high:g}"
+        return f"in {'(' if self.ge is None else '['}{low:g}, {high:g}{')' if self.le is None else ']'}"
+
+
+@dataclass(frozen=True)
+class Named:
+    """Text in a form of its own.
+
+    Attributes:
+        check: Raises ValueError where the text does not have it.
+        forms: What it looks like, for people.
+    """
+
+    check: Callable[[str], object]
+    forms: str
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A tuple of one value at least."""
+
+
+Seed = Annotated[int, Range(ge=0)]
+"""Of random choices."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """The base of a dataclass of options; its fields are checked when it is made.
+
+    Raises:
+        OptionError: A value has the wrong type or is out of its range.
+    """
+
+    def __post_init__(self) -> None:
+        own = {field.name: getattr(self, field.name) for field in fields(self)}
+        for name, value in checked(own, hints(type(self)), type(self).__name__).items():
+            if value is not own[name]:
+                object.__setattr__(self, name, value)
+        self.check()
+
+    def check(self) -> None:
+        """Checks what holds between fields, each of which is within its range; nothing by default."""
+
+    def refuse(self, name: str, wanted: str) -> OptionError:
+        """The error of a field, for :meth:`check`."""
+        return OptionError(f"{type(self).__name__}.{name}", getattr(self, name), wanted)
+
+
+def hints(kind: Callable[..., object]) -> Mapping[str, Any]:
+    """The annotations of a class's fields, or of a function's arguments, with what they say of ranges."""
+    return types.MappingProxyType(typing.get_type_hints(kind, include_extras=True))
+
+
+def checked(values: Mapping[str, Any], annotations: Mapping[str, Any], owner: str) -> dict[str, Any]:
+    """Values in the types of their annotations and within their ranges.
+
+    Args:
+        values: By name.
+        annotations: By name; a value without one is left as it is.
+        owner: Stands before the name in an error, with a dot; none where it is empty.
+
+    Raises:
+        OptionError: A value has the wrong type or is out of its range.
+    """
+    found = {}
+    for name, value in values.items():
+        try:
+            found[name] = _fitted(value, annotations[name]) if name in annotations else value
+        except _MisfitError as misfit:
+            raise OptionError(f"{owner}.{name}" if owner else name, value, f"give {misfit}") from None
+    return found
+
+
+class _MisfitError(ValueError):
+    """The message says what would do."""
+
+
+def _fitted(value: Any, hint: Any) -> Any:
+    """A value in the type of its annotation.
+
+    Raises:
+        _MisfitError: It cannot be, or lies outside the range.
+    """
+    if typing.get_origin(hint) is Annotated:
+        kind, *limits = typing.get_args(hint)
+        return _limited(value, kind, limits)
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        kinds = typing.get_args(hint)
+        if value is None and type(None) in kinds:
+            return None
+        return _fitted(value, next(kind for kind in kinds if kind is not type(None)))
+    if typing.get_origin(hint) is tuple:
+        return _tuple(value, typing.get_args(hint))
+    if typing.get_origin(hint) is typing.Literal:
+        if isinstance(value, str) and value in typing.get_args(hint):
+            return value
+        raise _MisfitError(f"one of {', '.join(typing.get_args(hint))}")
+    if hint in (int, float):
+        return _number(value, hint)
+    if isinstance(hint, type) and not isinstance(value, hint):
+        raise _MisfitError(_KINDS.get(hint, f"options of {hint.__name__}"))
+    return value
+
+
+_KINDS: dict[type, str] = {int: "a whole number", float: "a number", bool: "true or false", str: "text", Path: "a path"}
+
+
+def _limited(value: Any, kind: Any, limits: Sequence[object]) -> Any:
+    ranges = [limit for limit in limits if isinstance(limit, Range)]
+    try:
+        value = _fitted(value, kind)
+    except _MisfitError as misfit:
+        raise _MisfitError(" ".join([str(misfit), *map(str, ranges)])) from None
+    for limit in limits:
+        if isinstance(limit, Range) and value is not None and value not in limit:
+            raise _MisfitError(f"{'a value ' if str(limit).startswith('in') else ''}{limit}")
+        if isinstance(limit, Filled) and not value:
+            raise _MisfitError("one value at least")
+        if isinstance(limit, Named):
+            try:
+                limit.check(value)
+            except ValueError:
+                raise _MisfitError(limit.forms) from None
+    return value
+
+
+def _tuple(value: Any, kinds: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not isinstance(value, list | tuple):
+        raise _MisfitError("a list of values")
+    if kinds[-1] is Ellipsis:
+        kinds = (kinds[0],) * len(value)
+    if len(value) != len(kinds):
+        raise _MisfitError(f"a list of {len(kinds)} values")
+    try:
+        return tuple(_fitted(one, kind) for one, kind in zip(value, kinds, strict=True))
+    except _MisfitError as misfit:
+        raise _MisfitError(f"a list of values, each {str(misfit).removeprefix('a value ')}") from None
+
+
+def _number(value: Any, kind: type[int] | type[float]) -> int | float:
+    if isinstance(value, numbers.Integral if kind is int else numbers.Real) and not isinstance(value, bool):
+        with contextlib.suppress(OverflowError, ValueError):  # of infinities, NaN, and whole numbers beyond floats
+            found: int | float = kind(typing.cast(Any, value))
+            if math.isfinite(found) and (kind is float or abs(found) < LARGEST):
+                return found
+    raise _MisfitError(_KINDS[kind])

@@ -1,0 +1,54 @@
+"""The names of perturbations, as the command line and the configuration take them (see ``masks/perturb.py``)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from masks.errors import UserError
+
+Kind = Literal["blur", "pyramid", "noise", "constant"]
+
+FORMS = "blur:SIGMA, blur:SIGMA/KERNEL, pyramid:SIGMA, noise:DEVIATION, constant:mean or constant:grey"
+
+NARROWEST, WIDEST = 0.01, 1000.0
+"""Of sigmas, in pixels, and of deviations."""
+
+
+def parse_name(name: str) -> tuple[Kind, float | str, int | None]:
+    """What a name says.
+
+    Returns:
+        The kind; its sigma or deviation, in [0.01, 1000], or the colour of a constant; the pixels, an odd number, to
+        which the kernel of a blur is cut, None where it is not.
+
+    Raises:
+        UserError: If the name is none.
+    """
+    kind, _, value = name.partition(":")
+    if kind == "constant" and value in ("mean", "grey"):
+        return "constant", value, None
+    try:
+        if kind == "noise":
+            return "noise", _width(value), None
+        if kind == "pyramid":
+            return "pyramid", _width(value), None
+        if kind == "blur":
+            sigma, cut, kernel = value.partition("/")
+            return "blur", _width(sigma), _odd(kernel) if cut else None
+    except ValueError:
+        pass
+    raise UserError(f"unknown perturbation {name!r}: use {FORMS}")
+
+
+def _width(text: str) -> float:
+    value = float(text)
+    if not NARROWEST <= value <= WIDEST:
+        raise ValueError(text)
+    return value
+
+
+def _odd(text: str) -> int:
+    value = int(text)
+    if value < 1 or value % 2 == 0:
+        raise ValueError(text)
+    return value
