@@ -222,7 +222,10 @@ def test_errors_say_what_to_do(home, tmp_path, capsys):
     error(home.specialize(tmp_path / "m", runs=(church, church)), "both of class 2")
     error(home.specialize(tmp_path / "m", "--leave-out", "church/77"), "church/77 is no kept summary")
     error(home.specialize(tmp_path / "m", "--set.features.layer", "nowhere"), "no module 'nowhere'")
-    error(home.specialize(tmp_path / "m", "--set.tuning.harm-limit", "-1"), "--set.tuning.harm-limit is -1.0: give at least 0")
+    error(
+        home.specialize(tmp_path / "m", "--set.tuning.harm-limit", "-1"),
+        "--set.tuning.harm-limit is -1.0: give at least 0",
+    )
     error(home.specialize(tmp_path / "m", "--set.svm.rounds", "-1"), "--set.svm.rounds is -1: give at least 0")
     error(home.evaluate(tmp_path), "holds no model.json")
     arguments = ["specialize", str(home.runs), "--train", str(home.train), "--out", str(tmp_path / "m")]
