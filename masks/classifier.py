@@ -53,6 +53,9 @@ class Classifier:
         labels: The classes in the order of the logits; may be empty where nobody knows them.
         spec: What the network is called in records, for instance ``lite0``.
         device: Where it runs.
+
+    Attributes:
+        notes: A plain sentence for each thing about the network that has to be known, for records.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class Classifier:
         self.labels = list(labels)
         self.spec = spec or type(network).__name__
         self.device = torch.device(device)
+        self.notes: list[str] = []
         self._before: list[tuple[nn.Module, bool]] = []
         self._wanted: list[tuple[nn.Parameter, bool]] = []
         self._home: torch.device | None = None

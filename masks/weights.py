@@ -1,0 +1,281 @@
+"""State dicts as training tools save them, put into a network where everything fits.
+
+A file may hold the state dict itself or under a key (``state_dict``, ``model``, ``net``, ``state_dict_ema``, ..), and
+its names may have a prefix (``module.`` of DataParallel, ``_orig_mod.`` of torch.compile, ``model.`` of Lightning,
+several of them). Every state dict in the file is tried with and without such prefixes; the first with which each
+tensor of the network finds one of its name and shape is taken. Nothing is ever loaded in part.
+
+A last layer of another number of classes is replaced where the user gives that many class names and all else fits.
+"""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from masks.errors import UserError
+
+WRAPPERS = ("module", "_orig_mod", "model", "net", "network")
+"""Names under which a network usually stands in another module, beside losses and metrics."""
+
+_COUNTERS = ("num_batches_tracked", "total_ops", "total_params")  # of batch norm in training, of profilers
+_DEPTH = 4  # keys below each other under which a state dict is looked for
+_SAVE = "save network.state_dict() and give that file"
+
+
+def read_state_dicts(path: Path) -> list[tuple[str, dict[str, Tensor]]]:
+    """The state dicts in a file, read without running any code in it.
+
+    Returns:
+        The keys under which each lies, joined by dots (empty for the file itself), and the state dict; averaged ones,
+        with ``ema`` in their keys, last.
+
+    Raises:
+        UserError: If the file is not there, is damaged, holds Python objects or no state dict.
+    """
+    what = f"weights: {path}"
+    if not path.is_file():
+        reason = "is a folder" if path.is_dir() else "is no file" if path.exists() else "does not exist"
+        raise UserError(f"{what} {reason}")
+    found = list(_state_dicts(_read(path, what), "", _DEPTH, set()))
+    if not found:
+        raise UserError(f"{what} is no state dict: {_SAVE}")
+    return sorted(found, key=lambda item: "ema" in item[0].lower())
+
+
+def _read(path: Path, what: str) -> Any:
+    try:
+        with path.open("rb") as file:
+            start = file.read(9)
+        if not start:
+            raise UserError(f"{what} is empty (0 bytes): save it again")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if path.suffix.lower() == ".safetensors" or _begins_as_safetensors(start, path.stat().st_size):
+                from safetensors.torch import load_file
+
+                return load_file(path)
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except UserError:
+        raise
+    except pickle.UnpicklingError:
+        raise UserError(
+            f"{what} holds Python objects, or is no weights file; it is not opened because that could run code: {_SAVE}"
+        ) from None
+    except Exception as error:  # a damaged file raises whatever its reader stumbles over
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+        if "torchscript" in lines[0].lower():
+            raise UserError(f"{what} is a TorchScript network: {_SAVE}") from None
+        raise UserError(f"{what} cannot be read: {lines[0][:200]}") from None
+
+
+def _begins_as_safetensors(start: bytes, size: int) -> bool:
+    """Whether a file begins with the length of a JSON header, and the header."""
+    return start[8:] == b"{" and int.from_bytes(start[:8], "little") <= size - 8
+
+
+def _state_dicts(content: Any, key: str, depth: int, seen: set[int]) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    if not isinstance(content, Mapping) or id(content) in seen:
+        return
+    seen.add(id(content))
+    if content and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()):
+        yield key, dict(content)
+    elif depth > 1:
+        for name, value in content.items():
+            if isinstance(name, str):
+                yield from _state_dicts(value, f"{key}.{name}".lstrip("."), depth - 1, seen)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a state dict lies against a network.
+
+    Attributes:
+        state: Its tensors under the network's names.
+        missing: Names of the network that it lacks.
+        unknown: Its names that the network lacks.
+        others: Names whose tensors have another shape or kind.
+        left_out: Its names outside of the prefix, of other modules than the network.
+        key: Where it lies in the file.
+        prefix: What was taken off its names.
+    """
+
+    state: dict[str, Tensor]
+    missing: list[str]
+    unknown: list[str]
+    others: list[str]
+    left_out: list[str]
+    key: str
+    prefix: str
+
+    @property
+    def faults(self) -> int:
+        """The number of tensors that do not fit."""
+        return len(self.missing) + len(self.unknown) + len(self.others)
+
+
+def load_weights(network: nn.Module, path: Path, spec: str, *, names: int = 0) -> list[str]:
+    """Puts the weights of a file into a network.
+
+    Args:
+        network: Is changed only where everything fits.
+        path: A file with a state dict, see the module.
+        spec: What the network is called in messages.
+        names: The number of class names that the user gives; a last layer of another size is replaced for it.
+
+    Returns:
+        A note for each thing that was not simply taken over: prefixes, tensors left out, a replaced layer.
+
+    Raises:
+        UserError: If the file cannot be read, its weights are not finite, or are those of another network.
+    """
+    own = {name: value for name, value in network.state_dict().items() if isinstance(value, Tensor)}
+    fits = [fit for key, state in read_state_dicts(path) for fit in _fits(own, key, state)]
+    fit = min(fits, key=lambda fit: fit.faults)  # the first of them
+    notes = _taken(fit, [other for other in fits if other is not fit and not other.faults], path)
+    if fit.faults:
+        notes += _with_other_head(network, own, fit, path, spec, names)
+    broken = [name for name, value in fit.state.items() if not _is_finite(value, own[name])]
+    if broken:
+        raise UserError(f"weights: {path} holds numbers that are not finite (NaN or infinite), first in {broken[0]!r}")
+    try:
+        network.load_state_dict(fit.state, strict=False)
+    except Exception as error:  # modules may have their own way of loading
+        raise UserError(f"weights: {path} do not load into {spec}: {str(error).splitlines()[0][:200]}") from error
+    return notes
+
+
+def _fits(own: Mapping[str, Tensor], key: str, state: Mapping[str, Tensor]) -> Iterator[Fit]:
+    """A state dict with the prefixes that its names and those of the network share on and off, plainest first."""
+    for ours in _shared(list(own)):
+        for prefix in _prefixes(list(state)):
+            inside = {ours + name.removeprefix(prefix): name for name in state if name.startswith(prefix)}
+            common = {name: state[inside[name]] for name in own if name in inside}
+            others = [name for name, value in common.items() if not _is_alike(value, own[name])]
+            counters = [name for name in others if name.endswith(_COUNTERS)]
+            yield Fit(
+                {name: value for name, value in common.items() if name not in counters},
+                [name for name in own if name not in common and not name.endswith(_COUNTERS)],
+                [there for name, there in inside.items() if name not in own and not name.endswith(_COUNTERS)],
+                [name for name in others if name not in counters],
+                [name for name in state if not name.startswith(prefix)],
+                key,
+                prefix,
+            )
+
+
+def _shared(names: Sequence[str]) -> list[str]:
+    """The prefixes, up to a dot, that all names share, from none to the longest."""
+    found = [""]
+    while True:
+        prefix = names[0][: names[0].find(".", len(found[-1])) + 1] if names else ""
+        if len(prefix) <= len(found[-1]) or not all(name.startswith(prefix) for name in names):
+            return found
+        found.append(prefix)
+
+
+def _prefixes(names: Sequence[str]) -> Iterator[str]:
+    """The prefixes that all names share, then those of usual wrappers that some have."""
+    shared = _shared(names)
+    yield from shared
+    for wrapper in WRAPPERS:
+        inside = [name for name in names if name.startswith(f"{shared[-1]}{wrapper}.")]
+        if inside and len(inside) < len(names):
+            yield from (prefix for prefix in _shared(inside) if len(prefix) > len(shared[-1]))
+
+
+def _is_alike(value: Tensor, own: Tensor) -> bool:
+    """Whether a tensor can take the place of another."""
+    if value.layout != torch.strided or value.is_meta or value.is_quantized != own.is_quantized:
+        return False
+    if is_lazy(own):
+        return True
+    same_kind = value.is_floating_point() == own.is_floating_point() and value.is_complex() == own.is_complex()
+    return same_kind and value.shape == own.shape
+
+
+def _is_finite(value: Tensor, own: Tensor) -> bool:
+    """Whether a tensor is finite as its network will hold it; a constant of the network may be infinite by itself."""
+    if not value.is_floating_point():
+        return True
+    broken = ~torch.isfinite(value.to(own.dtype))
+    if not is_lazy(own) and own.shape == value.shape:
+        broken &= torch.isfinite(own).to(broken.device)
+    return not bool(broken.any())
+
+
+def _taken(fit: Fit, rivals: list[Fit], path: Path) -> list[str]:
+    """What was taken of a file, where it is not the whole file as it stands."""
+    beside = [rival for rival in rivals if rival.key == fit.key and rival.left_out]
+    if fit.left_out and beside:
+        raise UserError(
+            f"weights: {path} holds more than one network that fits, under {fit.prefix!r} and {beside[0].prefix!r}: "
+            f"{_SAVE} of one"
+        )
+    notes = []
+    if fit.key:
+        keys = sorted({rival.key for rival in rivals} - {fit.key})
+        notes.append(f"weights: those under {fit.key!r} are taken" + (f", not {', '.join(keys)}" if keys else ""))
+    if fit.prefix:
+        notes.append(f"weights: the prefix {fit.prefix!r} is taken off")
+    if fit.left_out:
+        notes.append(
+            f"weights: {len(fit.left_out)} tensors without that prefix are left out, first {fit.left_out[0]!r}"
+        )
+    return notes
+
+
+def _with_other_head(
+    network: nn.Module, own: Mapping[str, Tensor], fit: Fit, path: Path, spec: str, names: int
+) -> list[str]:
+    """Replaces the layers that differ in their number of classes alone, where the user names that many."""
+    sizes = {(own[name].shape[:1], fit.state[name].shape[:1]) for name in fit.others}
+    layers = {name.rpartition(".")[0] for name in fit.others}
+    fitting = all(_is_head(network.get_submodule(layer), layer, own, fit) for layer in layers)
+    if fit.missing or fit.unknown or len(sizes) != 1 or not fitting:
+        first = (fit.others or fit.missing or fit.unknown)[0]
+        raise UserError(
+            f"the weights in {path} are those of another network than {spec}: {len(fit.missing)} tensors missing, "
+            f"{len(fit.unknown)} unknown, {len(fit.others)} of another shape (first {first!r})"
+        )
+    ((before, after),) = sizes
+    if names != after[0]:
+        given = f", the class list {names}" if names else ""
+        raise UserError(
+            f"weights: {path} is for {after[0]} classes, the network of {spec} has {before[0]}{given}: give a class "
+            f"list of {after[0]} names (--classes FILE), or a FILE.py:FUNCTION that makes the network for {after[0]}"
+        )
+    for layer in layers:
+        _resize_head(network.get_submodule(layer), after[0])
+    for module in network.modules():
+        if isinstance(module.__dict__.get("num_classes"), int) and module.num_classes == before[0]:
+            setattr(module, "num_classes", after[0])  # noqa: B010 (mypy takes an attribute of a module for a tensor)
+    return [f"weights: {' and '.join(sorted(layers))} is replaced, for {after[0]} classes in place of {before[0]}"]
+
+
+def _is_head(module: nn.Module, layer: str, own: Mapping[str, Tensor], fit: Fit) -> bool:
+    """Whether a layer differs in the number of its outputs alone."""
+    wanted = [name for name in own if name.rpartition(".")[0] == layer]
+    linear = isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and module.groups == 1)
+    return linear and all(
+        name in fit.others
+        and not is_lazy(own[name])
+        and fit.state[name].is_floating_point()
+        and fit.state[name].shape[1:] == own[name].shape[1:]
+        for name in wanted
+    )
+
+
+def _resize_head(module: nn.Module, classes: int) -> None:
+    setattr(module, "out_features" if isinstance(module, nn.Linear) else "out_channels", classes)
+    for name, value in list(module.named_parameters(recurse=False)):
+        fresh = torch.empty((classes, *value.shape[1:]), dtype=value.dtype, device=value.device)
+        setattr(module, name, nn.Parameter(fresh, requires_grad=value.requires_grad))
