@@ -77,7 +77,11 @@ def find_class(text: str, labels: Sequence[ClassLabel], count: int) -> int | Non
         choices = ", ".join(" ".join(filter(None, (str(one.index), one.wordnet, f"({one.name})"))) for one in found)
         raise UserError(f"class {text!r} is ambiguous: give an index or a WordNet id out of {choices}")
     close = _close(wanted, labels)
-    hint = f"did you mean {' or '.join(map(repr, close))}?" if close else "give its index, a WordNet id or a name"
+    hint = (
+        f"did you mean {' or '.join(map(repr, close))}?"
+        if close
+        else "give its index, a WordNet id or a name (--target CLASS)"
+    )
     raise UserError(f"the network knows no class {text!r}: {hint}")
 
 

@@ -53,14 +53,14 @@ def own_format(network: nn.Module, spec: str, override: InputFormat) -> tuple[Fr
     missing = [name for name, value in given.items() if value is None]
     if missing:
         raise UserError(
-            f"the network of {spec} lacks {', '.join(missing)}: give them as its attributes or as the options "
-            + ", ".join(f"--{name.replace('_', '-')}" for name in missing)
+            f"the network of {spec} lacks {', '.join(missing)}: give them as its attributes, or "
+            + ", ".join(f"`{name}`" for name in missing)
         )
     inside = [name for name in ("mean", "std") if getattr(override, name) is None and _computes_with(network, name)]
     if inside:
         raise UserError(
             f"the network of {spec} keeps {' and '.join(inside)} in buffers or parameters, so it may normalise by "
-            "itself: give --mean 0 0 0 --std 1 1 1 if it does, else the mean and std of its input"
+            "itself: give `mean` 0 0 0 and `std` 1 1 1 if it does, else the mean and std of its input"
         )
     size = size_of(given["input_size"], f"input_size of {spec}")
     interpolation = getattr(network, "interpolation", "bilinear")

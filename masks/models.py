@@ -217,7 +217,7 @@ def _load_torchvision(name: str, *, trained: bool) -> _Loaded:
         if not file.is_file():
             raise UserError(
                 f"the weights of torchvision:{name} are not at hand: put {weights.url} at {file}, "
-                "or give --weights FILE, or --weights none for random ones"
+                "or give a file as `weights`, or none as `weights` for random ones"
             )
         load_weights(network, file, f"torchvision:{name}")
     transforms = weights.transforms()
@@ -275,6 +275,6 @@ def _timm_file(network: Any, name: str) -> Path:
         if isinstance(cached, str):
             return Path(cached)
     raise UserError(
-        f"the weights of timm:{name} are not at hand: put them at {local}, or give --weights FILE, "
-        "or --weights none for random ones"
+        f"the weights of timm:{name} are not at hand: put them at {local}, or give a file as `weights`, "
+        "or none as `weights` for random ones"
     )

@@ -41,7 +41,7 @@ def read_state_dicts(path: Path) -> list[tuple[str, dict[str, Tensor]]]:
     Raises:
         UserError: If the file is not there, is damaged, holds Python objects or no state dict.
     """
-    what = f"weights: {path}"
+    what = f"`weights` {path}"
     if not path.is_file():
         reason = "is a folder" if path.is_dir() else "is no file" if path.exists() else "does not exist"
         raise UserError(f"{what} {reason}")
@@ -145,11 +145,11 @@ def load_weights(network: nn.Module, path: Path, spec: str, *, names: int = 0) -
         notes += _with_other_head(network, own, fit, path, spec, names)
     broken = [name for name, value in fit.state.items() if not _is_finite(value, own[name])]
     if broken:
-        raise UserError(f"weights: {path} holds numbers that are not finite (NaN or infinite), first in {broken[0]!r}")
+        raise UserError(f"`weights` {path} holds numbers that are not finite (NaN or infinite), first in {broken[0]!r}")
     try:
         network.load_state_dict(fit.state, strict=False)
     except Exception as error:  # modules may have their own way of loading
-        raise UserError(f"weights: {path} do not load into {spec}: {str(error).splitlines()[0][:200]}") from error
+        raise UserError(f"`weights` {path} do not load into {spec}: {str(error).splitlines()[0][:200]}") from error
     return notes
 
 
@@ -217,7 +217,7 @@ def _taken(fit: Fit, rivals: list[Fit], path: Path) -> list[str]:
     beside = [rival for rival in rivals if rival.key == fit.key and rival.left_out]
     if fit.left_out and beside:
         raise UserError(
-            f"weights: {path} holds more than one network that fits, under {fit.prefix!r} and {beside[0].prefix!r}: "
+            f"`weights` {path} holds more than one network that fits, under {fit.prefix!r} and {beside[0].prefix!r}: "
             f"{_SAVE} of one"
         )
     notes = []
@@ -250,8 +250,8 @@ def _with_other_head(
     if names != after[0]:
         given = f", the class list {names}" if names else ""
         raise UserError(
-            f"weights: {path} is for {after[0]} classes, the network of {spec} has {before[0]}{given}: give a class "
-            f"list of {after[0]} names (--classes FILE), or a FILE.py:FUNCTION that makes the network for {after[0]}"
+            f"`weights` {path} is for {after[0]} classes, the network of {spec} has {before[0]}{given}: give "
+            f"{after[0]} class names as `classes`, or a FILE.py:FUNCTION that makes the network for {after[0]}"
         )
     for layer in layers:
         _resize_head(network.get_submodule(layer), after[0])

@@ -143,7 +143,7 @@ def test_a_network_of_the_users_own(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"not an nn.Module"):
         load_classifier(f"{file}:number")
     file.write_text(NETWORK.format(attributes="pass"))
-    with pytest.raises(UserError, match=r"lacks input_size.*--mean"):
+    with pytest.raises(UserError, match=r"lacks input_size.*`mean`"):
         load_classifier(f"{file}:build")
     override = InputFormat(input_size=(32, 48), mean=(0.5, 0.5, 0.5), std=(0.2, 0.2, 0.2))
     assert load_classifier(f"{file}:build", input_format=override).frame.size == (32, 48)

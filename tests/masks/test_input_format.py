@@ -109,7 +109,7 @@ def test_buffers_are_no_statement_on_the_input() -> None:
             self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1))
             self.std = nn.Parameter(torch.tensor(STD).view(1, 3, 1, 1))
 
-    with pytest.raises(UserError, match=r"mean and std in buffers.*--mean 0 0 0 --std 1 1 1"):
+    with pytest.raises(UserError, match=r"mean and std in buffers.*`mean` 0 0 0 and `std` 1 1 1"):
         own_format(Inside(), "net", InputFormat())
     with pytest.raises(UserError, match="keeps std in"):
         own_format(Inside(), "net", InputFormat(mean=(0.0, 0.0, 0.0)))
@@ -122,7 +122,7 @@ def test_what_is_said_goes_before_attributes() -> None:
     frame, colours = own_format(network(interpolation="bicubic"), "net", wanted)
     assert frame == Frame((64, 96), 64, "bicubic")
     assert colours == Normalisation((0.0,) * 3, (1.0,) * 3)
-    with pytest.raises(UserError, match=r"lacks input_size, std: .*--input-size, --std"):
+    with pytest.raises(UserError, match=r"lacks input_size, std: .*`input_size`, `std`"):
         own_format(network(input_size=None, std=None), "net", InputFormat())
     with pytest.raises(UserError, match="interpolation 'box' is none of"):
         own_format(network(interpolation="box"), "net", InputFormat())

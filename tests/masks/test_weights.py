@@ -162,7 +162,7 @@ def test_constants_of_a_network_may_be_infinite(tmp_path: Path) -> None:
 def test_a_head_of_another_size_is_replaced_for_that_many_names(tmp_path: Path) -> None:
     torch.save(prefixed("module.", state(classes=2)), tmp_path / "w.pt")
     network = Net()
-    with pytest.raises(UserError, match=r"for 2 classes, the network of net has 5: give a class list of 2 names"):
+    with pytest.raises(UserError, match=r"for 2 classes, the network of net has 5: give 2 class names as `classes`"):
         load_weights(network, tmp_path / "w.pt", "net")
     with pytest.raises(UserError, match="has 5, the class list 3: give"):
         load_weights(network, tmp_path / "w.pt", "net", names=3)
@@ -221,7 +221,7 @@ def test_files_that_are_no_weights_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "folder.pt").mkdir()
     for path in sorted(tmp_path.iterdir()):
         if path.stem != "whole":
-            with pytest.raises(UserError, match="weights: ") as caught:
+            with pytest.raises(UserError, match="`weights` ") as caught:
                 read_state_dicts(path)
             assert "\n" not in str(caught.value)
             assert path.name in str(caught.value)
