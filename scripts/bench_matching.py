@@ -34,8 +34,9 @@ from clustering.matching import Features, MatchingOptions, match_both
 from clustering.message_passing import pass_messages
 from clustering.proposals import ProposalOptions
 from clustering.similarity import SimilarityOptions, similarity
+from summaries.arrays import ANYTHING, read_arrays
+from summaries.files import write_npz
 from summaries.stages.parts import TileFolder
-from summaries.store import read_npz, write_npz
 
 FRAME = (224, 224)
 DISTINCT = 8
@@ -56,7 +57,7 @@ def write_features(folder: Path, proposals: int, numbers: int) -> None:
 
 def load(folder: Path, index: int) -> Features:
     """Features of an image."""
-    arrays = read_npz(folder / f"{index % DISTINCT}.npz")
+    arrays = read_arrays(folder / f"{index % DISTINCT}.npz", ANYTHING)
     return Features(arrays["descriptors"], arrays["boxes"], FRAME, arrays["mirrored"])
 
 

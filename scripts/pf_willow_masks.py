@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from masks.images import is_image_name, list_images
+from summaries.files import write_png
 from summaries.pf_willow import read_benchmark
-from summaries.store import write_png
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,8 @@ from specialize.features import Tap, look
 from specialize.model import base_classifier, read_model
 from specialize.tuning import Held, decide_all, right_along
 from summaries.cli import main as visual_summaries
-from summaries.store import Run, read_json
+from summaries.files import read_json
+from summaries.store import Run
 from summaries.truth import read_truth
 
 MARKED = range(60_000, 60_500)
@@ -68,7 +70,7 @@ def specialise(out: Path, model: str, seed: int, suffix: str = "", *further: obj
 def gain(out: Path, folder: Path) -> None:
     """Prints what a specialised network gains on fresh pictures."""
     call("evaluate", "boost", folder, "--val", out / "fresh" / "images")
-    row = read_json(folder / "boost.json")["specialised"]
+    row = read_json(folder / "boost.json", dict[str, Any])["specialised"]
     print(f"accuracy {row['top1_before']:.3f}, specialised {row['top1_after']:.3f}", flush=True)
 
 
@@ -76,7 +78,7 @@ def mark(out: Path, folder: Path, run: Run, seed: int) -> None:
     """Prints accuracy on the marked class under some weights of the blend, with and without the watermark's SVMs."""
     (kind,) = (one for one in world.CLASSES if one.marked)
     numbers = sorted(of_mark(run, out / "world"))
-    tuned = read_json(folder / "model.json")["tuned"]
+    tuned = read_json(folder / "model.json", dict[str, Any])["tuned"]
     left_out = ("--leave-out", *(f"{run.path.name}/{number}" for number in numbers))
     less = specialise(out, "demo", seed, "-less-mark", *ALONE, "--set.tuning.costs", tuned["cost"], *left_out)
     print(f"{kind.name}, summaries of the mark: {numbers}, weight chosen: {tuned['weight']:g}")

@@ -17,8 +17,8 @@ from specialize.leakage import Prints, check_apart
 from specialize.material import held_of
 from specialize.model import Model
 from specialize.photographs import Album, Looker, Photo, joined, list_photos
+from summaries.files import read_csv
 from summaries.progress import progress, say
-from summaries.store import read_csv
 
 SEEN = ("train", "tuning", "negative", "others_tuning")
 """Roles of images that a model was made from, besides those of summaries."""

@@ -38,11 +38,13 @@ from specialize.photographs import Album, Looker, joined, list_photos
 from specialize.svm import Group, OneSidedError, SvmOptions, Svms, gram_of, train
 from specialize.tuning import Method, TuningOptions, candidates, choose_weight, decide_all, points, right_along
 from summaries.drawing import member_picture
+from summaries.files import write_bytes, write_csv
+from summaries.folders import remove_files
 from summaries.gallery import jpeg
 from summaries.pipeline import PACKAGES
 from summaries.progress import progress, say
 from summaries.settings import plain
-from summaries.store import Run, remove_others, write_bytes, write_csv
+from summaries.store import Run
 
 PICTURES = "summaries"
 """Folder of the summaries' exemplars in a model folder."""
@@ -310,4 +312,4 @@ def _draw(folder: Path, sources: Sequence[Source]) -> None:
         name = f"summary-{number:03d}.jpg"
         write_bytes(folder / name, jpeg(picture))
         written.add(name)
-    remove_others(folder, written)
+    remove_files(folder, written)

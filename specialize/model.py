@@ -22,8 +22,9 @@ from specialize.features import Tap, tapped
 from specialize.places import Places
 from specialize.svm import Svms, decide
 from specialize.tuning import Method
+from summaries.arrays import ANYTHING, read_arrays
+from summaries.files import read_json, write_json, write_npz
 from summaries.recorded import load_recorded
-from summaries.store import read_json, read_npz, write_json, write_npz
 
 FORMAT = 2
 """Version of the layout of a model folder."""
@@ -164,10 +165,10 @@ def read_model(folder: Path) -> Model:
     """
     if not (folder / "model.json").is_file():
         raise UserError(f"{folder} holds no model.json: make it with `visual-summaries specialize`")
-    info = read_json(folder / "model.json")
+    info = read_json(folder / "model.json", dict[str, Any])
     if info.get("format") != FORMAT:
         raise UserError(f"{folder} is of format {info.get('format')}, this program reads {FORMAT}: specialise again")
-    arrays = read_npz(folder / "model.npz")
+    arrays = read_arrays(folder / "model.npz", ANYTHING)
     try:
         places = _places(info["places"])
         methods = [_method(row, arrays, places) for row in info["methods"]]

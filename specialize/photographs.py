@@ -17,8 +17,10 @@ from masks.errors import UserError
 from masks.images import UnusableImageError, class_folders, list_images, read_image
 from specialize.features import Tap, look
 from specialize.leakage import Prints, dhash
+from summaries.arrays import ANYTHING, read_arrays
+from summaries.files import write_npz
 from summaries.progress import Tick
-from summaries.store import Run, read_npz, write_npz
+from summaries.store import Run
 
 BATCH = 32
 """Images that go through the network at once."""
@@ -106,7 +108,7 @@ class Looker:
             self._read()
 
     def _read(self) -> None:
-        stored = read_npz(self.cache)
+        stored = read_arrays(self.cache, ANYTHING)
         if str(stored["key"]) == self.key:
             marks = np.unpackbits(stored["dhash"], axis=1).astype(np.bool_)
             self._seen = {

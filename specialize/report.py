@@ -16,8 +16,9 @@ from specialize.evaluate import Changed
 from specialize.model import Model
 from specialize.pareto import NAMES, figure
 from summaries.drawing import photograph
+from summaries.files import write_bytes, write_png
+from summaries.folders import remove_files
 from summaries.gallery import environment, jpeg
-from summaries.store import remove_others, write_bytes, write_png
 
 PICTURES = "boost"
 """Folder of the page's photographs, beside it."""
@@ -80,7 +81,7 @@ def write_page(
             shown[kind].append(_show(folder, model, boost, classifier, change))
             written.add(Path(shown[kind][-1].picture).name)
             tick(len(written), total)
-    remove_others(folder / PICTURES, written)
+    remove_files(folder / PICTURES, written)
     html = (
         environment(Path(__file__).with_name("templates"))
         .get_template("boost.html")

@@ -9,8 +9,10 @@ from typing import Any
 
 from summaries.cluster_evaluation import Evaluation
 from summaries.drawing import member_picture
+from summaries.files import write_bytes
+from summaries.folders import remove_files
 from summaries.gallery import Overview, environment, jpeg
-from summaries.store import Run, remove_others, write_bytes
+from summaries.store import Run
 
 PICTURES = "clusters"
 """Folder of the page's pictures, beside it."""
@@ -111,7 +113,7 @@ def write_page(run: Run, evaluation: Evaluation, about: Mapping[str, Any], tick:
             write_bytes(folder / PICTURES / name, jpeg(drawn))
             written.add(name)
         tick(done, len(evaluation.summaries))
-    remove_others(folder / PICTURES, written)
+    remove_files(folder / PICTURES, written)
     rows = [row.to_json() for row in evaluation.rows]
     html = (
         environment()

@@ -25,8 +25,10 @@ import numpy as np
 from PIL import Image
 
 from summaries.drawing import Picture, crisp_picture, heat_picture, member_picture, photograph
+from summaries.files import write_bytes, write_png
+from summaries.folders import remove_file, remove_files
 from summaries.sheet import MEMBERS, sheet
-from summaries.store import Run, write_bytes, write_png
+from summaries.store import Run
 from summaries.summary import Summary
 
 Progress = Callable[[int, int], None]
@@ -107,8 +109,11 @@ def write_gallery(run: Run, progress: Progress | None = None) -> Path:
         )
     )
     write_bytes(page, html.encode())
-    _remove((folder / PICTURES).glob("*"), written)
-    _remove(run.path.glob("summary-*.png"), {_sheet_name(s) for s in sheets})
+    remove_files(folder / PICTURES, written)
+    drawn = {_sheet_name(s) for s in sheets}
+    for sheet_path in run.path.glob("summary-*.png"):
+        if sheet_path.name not in drawn:
+            remove_file(sheet_path)
     return page
 
 
@@ -247,13 +252,6 @@ def jpeg(picture: Picture) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, format="JPEG", quality=88, optimize=True)
     return buffer.getvalue()
-
-
-def _remove(paths: Iterable[Path], used: set[str]) -> None:
-    """Removes files whose names are not in use."""
-    for path in list(paths):
-        if path.name not in used:
-            path.unlink()
 
 
 def environment(*folders: Path) -> jinja2.Environment:

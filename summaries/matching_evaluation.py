@@ -25,9 +25,10 @@ from clustering.descriptors import describe
 from clustering.matching import Features, MatchingOptions, match_both
 from clustering.proposals import ProposalOptions, selective_search
 from clustering.reduction import learn
+from summaries.arrays import ANYTHING, read_arrays
+from summaries.files import digest, write_npz
 from summaries.pf_willow import ALPHAS, Annotated, Pair, errors, ordered_pairs, pck
 from summaries.progress import Tick
-from summaries.store import digest, read_npz, write_npz
 
 Points = NDArray[np.float64]
 Descriptor = Literal["hog", "deep"]
@@ -165,7 +166,7 @@ def find_boxes(
     for done, (content, boxes) in enumerate(zip(missing, results, strict=True)):
         write_npz(files[content], boxes=boxes)
         tick(done + 1, len(missing))
-    return {content: read_npz(file)["boxes"][:count] for content, file in files.items()}
+    return {content: read_arrays(file, ANYTHING)["boxes"][:count] for content, file in files.items()}
 
 
 def look(

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-Box = tuple[float, float, float, float]
+from summaries.files import Count, Finite, ImageId, Share
+
+Box = tuple[Finite, Finite, Finite, Finite]
 
 
 @dataclass(frozen=True)
@@ -21,11 +23,11 @@ class Member:
             the first fifty members that matched best.
     """
 
-    part: int
-    image: str
+    part: Count
+    image: ImageId
     box: Box
-    similarity: float
-    ssim: float | None
+    similarity: Share
+    ssim: Finite | None
 
 
 @dataclass(frozen=True)
@@ -44,24 +46,16 @@ class Summary:
         dropped: Parts that were in the cluster and left it, with the reason.
     """
 
-    summary: int
+    summary: Count
     name: str
-    exemplar: int
+    exemplar: Count
     members: tuple[Member, ...]
-    median_ssim: float | None
+    median_ssim: Finite | None
     kept: bool
     reason: str
-    scores: dict[str, float] = field(default_factory=dict)
+    scores: dict[str, Finite] = field(default_factory=dict)
     dropped: tuple[dict[str, Any], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The summary as plain lists and dictionaries."""
         return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Summary:
-        """The inverse of :meth:`to_json`."""
-        members = tuple(
-            Member(m["part"], m["image"], tuple(m["box"]), m["similarity"], m["ssim"]) for m in data["members"]
-        )
-        return cls(**{**data, "members": members, "dropped": tuple(data.get("dropped", ()))})

@@ -28,8 +28,10 @@ from clustering.evaluate import (
 )
 from masks.errors import UserError
 from masks.images import Frame
+from summaries.arrays import ANYTHING, read_arrays
+from summaries.files import read_json
 from summaries.pf_willow import Annotated, read_benchmark
-from summaries.store import ImageRow, Run, read_json, read_npz
+from summaries.store import ImageRow, Run
 
 DRAWS = 200
 """Random clusterings whose figures are averaged."""
@@ -133,13 +135,13 @@ def read_truth(run: Run, truth: Path) -> Truth:
     """
     folder, wanted = find_truth(run, truth)
     world = truth / "world.json"
-    mark = read_json(world)["mark"]["part"] if world.is_file() else ""
+    mark = read_json(world, dict[str, Any])["mark"]["part"] if world.is_file() else ""
     visible: dict[str, dict[str, NDArray[np.float64]]] = {}
     for image in run.ids:
         file = folder / f"{image}.npz"
         if not file.is_file():
             raise UserError(f"--truth: {file} is missing: give the folder that `visual-summaries world` wrote")
-        visible[image] = visible_boxes(read_npz(file))
+        visible[image] = visible_boxes(read_arrays(file, ANYTHING))
     landmarks = {image: _centres(boxes, mark) for image, boxes in visible.items()}
     lies_on = [part_under(part.box, visible[part.image]) for part in run.parts]
     return Truth("masks of parts", lies_on, landmarks, wanted)
@@ -159,7 +161,7 @@ def find_truth(run: Run, truth: Path) -> tuple[Path, list[str]]:
         UserError: If there is none.
     """
     if (truth / "world.json").is_file():
-        world = read_json(truth / "world.json")
+        world = read_json(truth / "world.json", dict[str, Any])
         name = run.info["target"]["name"]
         for one in world["classes"]:
             if one["name"] == name:

@@ -1,16 +1,16 @@
-"""One stage of a run again, from what is there: the common part of ``masks``, ``cluster`` and ``gallery``."""
+"""Stages of a run again, from what is there: the common part of ``masks``, ``cluster`` and ``gallery``."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from masks.classifier import Classifier
 from masks.errors import UserError
-from summaries.backend import cores
-from summaries.pipeline import Job
+from summaries.pipeline import recorded_settings
 from summaries.recorded import load_recorded
-from summaries.settings import Settings, override
+from summaries.settings import Settings
 from summaries.store import Run
 
 
@@ -20,38 +20,26 @@ def settings_of_named(arguments: Sequence[str]) -> Settings:
     return Settings() if run is None else recorded_settings(run)
 
 
-def recorded_settings(path: Path) -> Settings:
-    """The options that a run was made with."""
-    return override(Settings(), Run(path).info["config"]["settings"], where=f"{path / 'run.json'}: ")
-
-
-def recorded_job(path: Path, settings: Settings, jobs: int | None) -> Job:
-    """The job that a run was made from, with other options for its stages."""
-    info = Run(path).info
-    config = info["config"]
-    return Job(
-        folder=Path(config["images"]),
-        out=path,
-        target=config["target"],
-        limit=config["limit"],
-        keep_misclassified=config["keep_misclassified"],
-        seed=info["seed"],
-        jobs=jobs or cores(),
-        masks=None if config["masks"] is None else Path(config["masks"]),
-        preset=config["preset"],
-        settings=settings,
-        model=config["model"],
-    )
-
-
 def recorded_classifier(path: Path, device: str, given: str | None = None, trust: bool = False) -> Classifier:
-    """The classifier that a run was made with; see `summaries.recorded.load_recorded`.
+    """The classifier that a run was made with.
+
+    Args:
+        path: The run folder.
+        device: auto, cpu or cuda.
+        given: The specification that the user gives again, which allows its code to run.
+        trust: Whether code that the record names may run in any case.
 
     Raises:
-        UserError: If the run was made from Python with a network that the record cannot name, if it names a Python file
-            that nobody said may be run, or if what its name gives now is another network.
+        UserError: If the run was made from Python with a network that the record cannot name, if its name stands for
+            code that nobody allowed to run, or if what it gives now is another network.
     """
     info = Run(path).info
     if not info["config"]["model"]:
         raise UserError(f"{path} was made from Python: call summaries.summarize again with its classifier")
-    return load_recorded(info["config"]["model"], info["model"]["fingerprint"], path, device, given=given, trust=trust)
+    model, fingerprint = info["config"]["model"], info["model"]["fingerprint"]
+    return load_recorded(model, fingerprint, path, device, given=given, trust=trust)
+
+
+def unneeded() -> NoReturn:
+    """In place of a network, for stages that ask none."""
+    raise AssertionError("this stage asks no network")

@@ -17,9 +17,9 @@ from clustering.similarity import SimilarityOptions
 from masks.models import choose_device
 from masks.options import Range
 from summaries.cli import parse
-from summaries.cli.again import recorded_classifier, recorded_job, recorded_settings, settings_of_named
-from summaries.pipeline import Pipeline, opened, parts
-from summaries.settings import Settings, plain
+from summaries.cli.again import recorded_classifier, settings_of_named
+from summaries.pipeline import recorded_settings, redo
+from summaries.settings import Settings
 from summaries.store import Run
 
 EXAMPLE = "visual-summaries cluster runs/church --set.affinity.preference -0.5"
@@ -32,6 +32,9 @@ class Arguments:
     Attributes:
         run: Run folder.
         jobs: Processes; default: one a core.
+        model: Where the run's network comes from a FILE.py: the same FILE.py:FUNCTION again, which allows its code to
+            run.
+        trust: Allow the code that the run's record names to run.
         proposals: Object proposals, and which of them are parts.
         similarity: Proposal flow between images.
         affinity: Clustering.
@@ -40,6 +43,8 @@ class Arguments:
 
     run: tyro.conf.Positional[Path]
     jobs: Annotated[int | None, Range(ge=1)] = None
+    model: str | None = None
+    trust: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     proposals: Annotated[ProposalOptions, tyro.conf.arg(name="set.proposals")] = Settings().proposals
     similarity: Annotated[SimilarityOptions, tyro.conf.arg(name="set.similarity")] = Settings().similarity
     affinity: Annotated[AffinityOptions, tyro.conf.arg(name="set.affinity")] = Settings().affinity
@@ -60,11 +65,14 @@ def main(arguments: Sequence[str]) -> None:
         affinity=options.affinity,
         prune=options.prune,
     )
-    job = recorded_job(options.run, settings, options.jobs)
     device = choose_device("cpu" if Run(options.run).info["device"] == "cpu" else "auto")
-    with opened(options.run):
-        pipeline = Pipeline(options.run, force=("matching", "clusters"))
-        pipeline.info["config"]["settings"] = plain(settings)
-        pipeline.save()
-        network = partial(recorded_classifier, options.run, device.type, trust=True)
-        parts(pipeline, settings, job.seed, job.jobs, network, device, "clusters")
+    network = partial(recorded_classifier, options.run, device.type, options.model, options.trust)
+    redo(
+        options.run,
+        "proposals",
+        "clusters",
+        network=network,
+        device=device.type,
+        settings=settings,
+        jobs=options.jobs,
+    )

@@ -14,9 +14,9 @@ from specialize.evaluate import table
 from specialize.model import base_classifier, read_model
 from specialize.report import write_page
 from summaries.cli import parse
-from summaries.pipeline import opened
+from summaries.files import write_json
+from summaries.folders import claimed
 from summaries.progress import progress
-from summaries.store import write_json
 
 EXAMPLE = "visual-summaries evaluate boost models/two --val photos/val"
 
@@ -49,7 +49,7 @@ def evaluate_boost(
         trust: Run the Python file that the folder names.
     """
     read = read_model(folder)
-    with opened(folder), base_classifier(read, folder, device, given=model, trust=trust) as classifier:
+    with claimed(folder, "model"), base_classifier(read, folder, device, given=model, trust=trust) as classifier:
         boost = measure(
             read,
             classifier,

@@ -11,13 +11,15 @@ import tyro
 from masks.errors import UserError
 from masks.options import Seed
 from summaries.cli import parse
-from summaries.cli.again import recorded_classifier, recorded_settings
+from summaries.cli.again import recorded_classifier
+from summaries.files import write_bytes, write_csv, write_json, write_png
 from summaries.mask_evaluation import MethodRow, check_alike, evaluate
 from summaries.mask_figures import examples, figure
 from summaries.mask_sanity import sanity_check
 from summaries.mask_tables import tables
+from summaries.pipeline import recorded_settings
 from summaries.progress import progress
-from summaries.store import Run, find_runs, write_bytes, write_csv, write_json, write_png
+from summaries.store import Run, find_runs
 
 EXAMPLE = "visual-summaries evaluate masks runs/church runs/gas-pump --out runs/masks"
 

@@ -14,11 +14,11 @@ from masks.models import choose_device, load_classifier
 from masks.options import Range, Seed
 from summaries.backend import cores
 from summaries.cli import parse
+from summaries.files import write_csv, write_json, write_png
 from summaries.matching_evaluation import Row, evaluate, find_boxes, look, table
 from summaries.matching_figure import figure
 from summaries.pf_willow import read_benchmark
 from summaries.progress import progress, say
-from summaries.store import write_csv, write_json, write_png
 
 EXAMPLE = "visual-summaries evaluate matching PF-WILLOW --model lite0 --out runs/matching"
 

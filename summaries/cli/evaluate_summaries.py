@@ -15,13 +15,15 @@ from masks.errors import UserError
 from masks.models import choose_device
 from masks.options import Seed
 from summaries.cli import parse
-from summaries.cli.again import recorded_classifier, recorded_settings
+from summaries.cli.again import recorded_classifier
 from summaries.cluster_evaluation import Describer, evaluate, read_similarities, table
 from summaries.cluster_page import write_page
 from summaries.crops import crop_vectors, third_encoder
-from summaries.pipeline import opened
+from summaries.files import write_json
+from summaries.folders import claimed
+from summaries.pipeline import recorded_settings
 from summaries.progress import progress, say
-from summaries.store import Run, write_json
+from summaries.store import Run
 from summaries.truth import read_keypoints, read_truth
 
 EXAMPLE = "visual-summaries evaluate summaries runs/demo/fire_truck --truth runs/demo/world"
@@ -58,7 +60,7 @@ def evaluate_summaries(
     if truth is not None and pf is not None:
         raise UserError("--truth and --pf are both given: give one of them")
     found = Run(run)
-    with opened(run):
+    with claimed(run, "run"):
         read_similarities(found)  # before anything that takes long
         known = read_truth(found, truth) if truth is not None else read_keypoints(found, pf) if pf is not None else None
         third = third_encoder(found, encoder, choose_device(device))

@@ -8,8 +8,8 @@ from pathlib import Path
 import tyro
 
 from summaries.cli import parse
-from summaries.pipeline import Pipeline, gallery, opened
-from summaries.store import Run
+from summaries.cli.again import unneeded
+from summaries.pipeline import redo
 
 EXAMPLE = "visual-summaries gallery runs/church"
 
@@ -25,7 +25,5 @@ def draw(run: tyro.conf.Positional[Path]) -> None:
     Args:
         run: Run folder.
     """
-    Run(run)
-    with opened(run):
-        gallery(Pipeline(run, force=("gallery",)))
+    redo(run, "gallery", "gallery", network=unneeded)
     print(run / "gallery" / "index.html")

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from masks.binarize import BinaryOptions
+from masks.models import choose_device
 from masks.schedule import Schedule
 from summaries.cli import parse
-from summaries.cli.again import recorded_classifier, recorded_job, recorded_settings, settings_of_named
-from summaries.pipeline import run
+from summaries.cli.again import recorded_classifier, settings_of_named
+from summaries.pipeline import recorded_settings, redo
 from summaries.settings import Settings
 
 EXAMPLE = "visual-summaries masks runs/church --set.masks.crisp.iterations 300"
@@ -26,12 +28,17 @@ class Arguments:
     Attributes:
         run: Run folder.
         device: auto, cpu or cuda.
+        model: Where the run's network comes from a FILE.py: the same FILE.py:FUNCTION again, which allows its code to
+            run.
+        trust: Allow the code that the run's record names to run.
         masks: Optimisation of masks.
         binary: Cleaning of the binary mask.
     """
 
     run: tyro.conf.Positional[Path]
     device: str = "auto"
+    model: str | None = None
+    trust: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     masks: Annotated[Schedule, tyro.conf.arg(name="set.masks")] = Settings().masks
     binary: Annotated[BinaryOptions, tyro.conf.arg(name="set.binary")] = Settings().binary
 
@@ -42,5 +49,6 @@ def main(arguments: Sequence[str]) -> None:
     default = Arguments(run=tyro.MISSING, masks=now.masks, binary=now.binary)
     options: Arguments = parse(Arguments, arguments, "masks", EXAMPLE, default=default)
     settings = replace(recorded_settings(options.run), masks=options.masks, binary=options.binary)
-    classifier = recorded_classifier(options.run, options.device, trust=True)
-    run(recorded_job(options.run, settings, None), classifier, force=("masks",), until="masks")
+    device = choose_device(options.device).type
+    network = partial(recorded_classifier, options.run, device, options.model, options.trust)
+    redo(options.run, "masks", "masks", network=network, device=device, settings=settings)

@@ -9,8 +9,11 @@ import tyro
 
 from masks.errors import UserError
 from summaries.cli import parse
-from summaries.pipeline import Pipeline, gallery, opened
-from summaries.store import Run, write_names
+from summaries.cli.again import unneeded
+from summaries.folders import claimed
+from summaries.names import write_names
+from summaries.pipeline import redo
+from summaries.store import Run
 
 EXAMPLE = "visual-summaries name runs/church 0 spire"
 
@@ -28,11 +31,11 @@ def give(run: tyro.conf.Positional[Path], summary: tyro.conf.Positional[int], na
         summary: Its number.
         name: What it shows; an empty name takes the old one away.
     """
-    found = Run(run)
-    numbers = [one.summary for one in found.summaries]
-    if summary not in numbers:
-        raise UserError(f"{run} has no summary {summary}: it has 0 to {len(numbers) - 1}")
-    names = {**found.names, summary: name.strip()}
-    with opened(run):
-        write_names(run, {number: text for number, text in names.items() if text})
-        gallery(Pipeline(run))
+    with claimed(run, "run", option="RUN"):
+        found = Run(run)
+        numbers = [one.summary for one in found.summaries]
+        if summary not in numbers:
+            raise UserError(f"{run} has no summary {summary}: it has 0 to {len(numbers) - 1}")
+        names = {**found.names, summary: name.strip()}
+        write_names(run, {number: text for number, text in names.items() if text}, found.summaries)
+        redo(run, "gallery", "", network=unneeded)

@@ -17,6 +17,7 @@ from masks.options import OptionError, Range, Seed
 from masks.schedule import DEFAULT_PRESET, preset
 from summaries.backend import cores
 from summaries.cli import parse
+from summaries.folders import claimed
 from summaries.gallery import write_index
 from summaries.pipeline import Job, run
 from summaries.progress import progress, say
@@ -129,7 +130,7 @@ def run_folders(options: Arguments) -> list[Run]:
         masks=options.masks,
         preset=options.preset,
         settings=settings,
-        model={"spec": options.model, "weights": options.weights, "input": plain_input(options.input)},
+        model=model_record(options.model, options.weights, options.input),
     )
     if not folders:
         return [run(job, classifier)]
@@ -143,13 +144,19 @@ def run_folders(options: Arguments) -> list[Run]:
             say(f"{folder.name}: {error}")
             failed.append(folder.name)
     if runs:
-        write_index(options.out, runs)
+        with claimed(options.out, "runs"):
+            write_index(options.out, runs)
     if failed:
         raise UserError(f"{len(failed)} of {len(folders)} class folders failed: {', '.join(failed)} (see above)")
     return runs
 
 
-def plain_input(input_format: InputFormat) -> dict[str, object]:
-    """An input format as it stands in JSON."""
+def model_record(spec: str, weights: str | None, input_format: InputFormat) -> dict[str, object]:
+    """How to load a network again, from any directory, as it stands in JSON."""
+    if ".py:" in spec:
+        spec = str(Path(spec).absolute())
+    if weights not in (None, "none"):
+        weights = str(Path(str(weights)).absolute())
     values: dict[str, object] = plain(replace(input_format, classes=None))
-    return values | {"classes": None if input_format.classes is None else str(input_format.classes)}
+    values["classes"] = None if input_format.classes is None else str(input_format.classes.absolute())
+    return {"spec": spec, "weights": weights, "input": values}

@@ -14,7 +14,7 @@ from masks.options import Seed
 from specialize.build import Settings, build
 from summaries.cli import parse
 from summaries.cli.again import recorded_classifier
-from summaries.pipeline import opened
+from summaries.folders import claimed
 from summaries.store import Run, find_runs
 
 EXAMPLE = "visual-summaries specialize runs/church runs/gas_pump --train photos --others other_classes --out models/two"
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str]) -> None:
         raise UserError("no run folder is given or found: make one a class with `visual-summaries run`")
     recorded = runs[0].info["config"]["model"]
     with (
-        opened(options.out),
+        claimed(options.out, "model"),
         recorded_classifier(runs[0].path, options.device, options.model, options.trust) as classifier,
     ):
         model = build(

@@ -39,7 +39,7 @@ def describe(run: Run) -> list[str]:
         stage = run.info["stages"].get(name)
         if stage is None:
             lines.append(f"  {name:<10} left")
-        elif stage["status"] != "done":
+        elif stage.get("status") != "done":
             lines.append(f"  {name:<10} started{_partly(run, name)}: the same command again continues")
         else:
             counts = ", ".join(f"{what} {count}" for what, count in stage["counts"].items())

@@ -15,10 +15,12 @@ from clustering.affinity import Clusters, propagate
 from clustering.complete import complete
 from clustering.merge import merge
 from clustering.prune import cohere, goal, one_per_image, pairwise_ssim, patch, prune
+from summaries.files import write_csv, write_json
+from summaries.names import carry_names, read_names, write_names
 from summaries.progress import say
 from summaries.settings import Settings
 from summaries.stages.matched import Matched, read_matched
-from summaries.store import PartRow, Run, read_names, write_csv, write_json, write_names
+from summaries.store import PartRow, Run, read_summaries
 from summaries.summary import Member, Summary
 
 COMPARED = 50
@@ -31,7 +33,7 @@ def run_clusters(path: Path, settings: Settings, *, seed: int) -> dict[str, Any]
     In ``parts.csv`` the parts that were clustered come first, then the boxes that summaries were completed with.
     """
     run = Run(path)
-    matched = read_matched(path / "work" / "similarity.npz")
+    matched = read_matched(path / "work" / "similarity.npz", len(run.ids))
     clusters = propagate(matched.matrix, matched.affinity(settings.affinity), seed=seed)
     groups = [_group(clusters, number, matched.image) for number in range(len(clusters.exemplars))]
     similarities = [matched.among(group.first) for group in groups]
@@ -57,8 +59,7 @@ def run_clusters(path: Path, settings: Settings, *, seed: int) -> dict[str, Any]
     groups.sort(key=lambda group: (-len(group.stay), group.exemplar))  # the largest first, now that they are complete
 
     summaries = [_summary(number, group, boxes, clusters) for number, group in enumerate(groups)]
-    _carry_names(path, summaries)
-    write_json(path / "summaries.json", [summary.to_json() for summary in summaries])
+    names = _carried_names(path, summaries)
     home = {member.part: (summary, member) for summary in summaries for member in summary.members}
     rows = []
     for part in range(boxes.count):
@@ -67,7 +68,11 @@ def run_clusters(path: Path, settings: Settings, *, seed: int) -> dict[str, Any]
         exemplar = int(summary is not None and summary.exemplar == part)
         cluster, similar = (summary.summary, member.similarity) if summary is not None and member else (-1, None)
         rows.append(PartRow(part, boxes.id(part), boxes.region(part), x0, y0, x1, y1, cluster, exemplar, similar))
+    carry_names(path, names, summaries)
     write_csv(path / "parts.csv", PartRow, rows)
+    write_json(path / "summaries.json", [summary.to_json() for summary in summaries])
+    if (path / "names.csv").exists():
+        write_names(path, names, summaries)
     return {
         "clusters": len(summaries),
         "kept": sum(summary.kept for summary in summaries),
@@ -76,22 +81,22 @@ def run_clusters(path: Path, settings: Settings, *, seed: int) -> dict[str, Any]
     }
 
 
-def _carry_names(path: Path, summaries: Sequence[Summary]) -> None:
-    """Gives the names of the summaries that were there before to those that share most of their parts."""
-    names = read_names(path)
-    if not names or not (path / "summaries.json").exists():
-        return
-    before = {one.summary: {(m.image, m.box) for m in one.members} for one in Run(path).summaries}
+def _carried_names(path: Path, summaries: Sequence[Summary]) -> dict[int, str]:
+    """The names of the summaries that were there before, for those that share most of their parts with them."""
+    if not (path / "summaries.json").exists():
+        return {}
+    old = read_summaries(path)
+    names = read_names(path, old)
+    before = {one.summary: {(m.image, m.box) for m in one.members} for one in old}
     kept = {}
     for number, name in names.items():
         for one in summaries:
             now = {(m.image, m.box) for m in one.members}
-            if len(now & before.get(number, set())) * 2 > len(now | before.get(number, set())):
+            if len(now & before[number]) * 2 > len(now | before[number]):
                 kept[one.summary] = name
     for name in sorted(set(names.values()) - set(kept.values())):
-        say(f"  the name {name!r} is dropped: its summary is not there any more")
-    if kept != names:
-        write_names(path, kept)
+        say(f"  the name {name!r} waits in names.json: no summary has its exemplar or most of its parts now")
+    return kept
 
 
 class _Boxes:

@@ -13,14 +13,10 @@ import torch
 from masks.classifier import Classifier, ClassLabel
 from masks.errors import UserError
 from masks.images import ImageFile, Photograph, UnusableImageError, list_images, read_all
+from summaries.files import write_csv, write_png
+from summaries.folders import remove_files
 from summaries.progress import Tick
-from summaries.store import (
-    ImageRow,
-    frame_path,
-    remove_others,
-    write_csv,
-    write_png,
-)
+from summaries.store import ImageRow, frame_path
 
 PREDICT_BATCH = 16
 """Images whose class is predicted at once; fixed, so that a longer run gives the same probabilities."""
@@ -92,7 +88,7 @@ def run_images(path: Path, folder: Path, classifier: Classifier, selection: Sele
         decide()
     rows = rows[: _end(rows, limit)]
     write_csv(path / "images.csv", ImageRow, rows)
-    remove_others(path / "frames", {f"{row.id}.png" for row in rows if row.status == "ok"})
+    remove_files(path / "frames", {f"{row.id}.png" for row in rows if row.status == "ok"})
     if used == 0:
         skipped = [row for row in rows if row.status == "skipped"]
         first = f"; the first: {skipped[0].path}: {skipped[0].reason}" if skipped else ""

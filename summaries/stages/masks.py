@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,21 +21,13 @@ from masks.errors import UserError
 from masks.evaluate import drop, probabilities
 from masks.optimize import optimize
 from masks.perturb import Blur
+from summaries.arrays import Array, read_arrays
+from summaries.files import digest, read_csv, read_png, write_csv, write_npz, write_png
+from summaries.folders import remove_files
 from summaries.progress import Tick, say
 from summaries.settings import Settings
 from summaries.stages.frames import Frames, read_ahead
-from summaries.store import (
-    ImageRow,
-    MaskRow,
-    Run,
-    digest,
-    read_csv,
-    read_npz,
-    remove_others,
-    write_csv,
-    write_npz,
-    write_png,
-)
+from summaries.store import ImageRow, MaskRow, Run
 
 REPORTED = Blur(10)
 """The perturbation of the drops in masks.csv, whatever the masks were optimised for."""
@@ -128,9 +121,21 @@ def run_masks(
     seed: int,
     external: Path | None,
     key: str,
+    fresh: bool = False,
     tick: Tick,
 ) -> dict[str, int]:
     """Optimises the masks batch by batch; batches that are there from before, under the same key, are kept.
+
+    Args:
+        path: The run folder.
+        classifier: The network, entered.
+        settings: Options of the masks.
+        targets: The class of each image.
+        seed: Of random choices.
+        external: Folder of masks made elsewhere; None where they are made here.
+        key: A hash of what masks depend on besides their image.
+        fresh: Whether batches that are there are made again too.
+        tick: Takes (images done, images in all).
 
     Returns:
         How many images and batches there are, how many batches were kept, and how many binary masks have collapsed:
@@ -146,38 +151,49 @@ def run_masks(
         path / "work" / "masks" / f"{digest([key, [(row.id, row.sha256, targets[row.id]) for row in batch]])}.csv"
         for batch in batches
     ]
-    there = [_batch_is_there(path, record, batch) for record, batch in zip(places, batches, strict=True)]
+    there = [
+        not fresh and _batch_is_there(path, records.get(record, []), batch)
+        for record, batch in zip(places, batches, strict=True)
+    ]
     frames = read_ahead(run, [batch for batch, kept in zip(batches, there, strict=True) if not kept])
     for number, (batch, record, kept) in enumerate(zip(batches, places, there, strict=True)):
         if kept:
-            table += read_csv(record, MaskRow)
+            table += records[record]
         else:
 
             def moved(passes: int, total: int, before: int = number) -> None:
                 tick(min(int((before + passes / max(total, 1)) * size), len(rows)), len(rows))
 
             images = {row.id for row in batch}
-            for other in [other for other, ids in records.items() if ids & images]:
-                other.unlink()  # it speaks of masks that are overwritten now
-                del records[other]
+            for other, before in records.items():
+                if any(row.id in images for row in before):  # it speaks of masks that are overwritten now
+                    write_csv(other, MaskRow, [])
+                    records[other] = []
             found = _mask_batch(run, classifier, settings, batch, next(frames), targets, seed, external, moved)
             write_csv(record, MaskRow, found)
             table += found
         tick(min((number + 1) * size, len(rows)), len(rows))
     write_csv(path / "masks.csv", MaskRow, table)
-    remove_others(path / "masks", {f"{row.id}{suffix}" for row in rows for suffix in (".npz", ".png")})
+    remove_files(path / "masks", {f"{row.id}{suffix}" for row in rows for suffix in (".npz", ".png")})
     collapsed = sum(row.area_binary in (0, 1) for row in table)
     return {"images": len(rows), "batches": len(batches), "batches kept": sum(there), "collapsed": collapsed}
 
 
-def _records(folder: Path) -> dict[Path, set[str]]:
-    """The batches that were done, under whatever options, with the images of each."""
-    return {record: {row.id for row in read_csv(record, MaskRow)} for record in sorted(folder.glob("*.csv"))}
+def _records(folder: Path) -> dict[Path, list[MaskRow]]:
+    """The batches that were done, under whatever options; a record that is damaged tells of none."""
+    found: dict[Path, list[MaskRow]] = {}
+    for record in sorted(folder.glob("*.csv")):
+        try:
+            found[record] = read_csv(record, MaskRow)
+        except UserError:
+            say(f"  {record} is damaged: its masks are made again")
+            found[record] = []
+    return found
 
 
-def _batch_is_there(path: Path, record: Path, batch: Sequence[ImageRow]) -> bool:
+def _batch_is_there(path: Path, record: Sequence[MaskRow], batch: Sequence[ImageRow]) -> bool:
     files = (path / "masks" / f"{row.id}{suffix}" for row in batch for suffix in (".npz", ".png"))
-    return record.exists() and all(file.exists() for file in files)
+    return [row.id for row in record] == [row.id for row in batch] and all(file.exists() for file in files)
 
 
 def _mask_batch(
@@ -229,6 +245,19 @@ def _mask_batch(
     return rows
 
 
+def _one_array(path: Path) -> npt.NDArray[Any]:
+    """The array of a file that is the mask: ``crisp``, ``mask``, or the first one; sides of 1 are left out.
+
+    Raises:
+        UserError: If the file holds none.
+    """
+    arrays = read_arrays(path, {"*": Array("fiub", None)})
+    name = next((name for name in ("crisp", "mask", *arrays) if name in arrays), None)
+    if name is None:
+        raise UserError(f"--masks: {path} holds no array of numbers")
+    return arrays[name].squeeze()
+
+
 def read_mask(folder: Path, row: ImageRow, classifier: Classifier) -> npt.NDArray[np.float32]:
     """A mask made elsewhere, (H, W) in [0, 1] in the frame: DIR/ID.npz or DIR/ID.png, white = salient.
 
@@ -239,13 +268,9 @@ def read_mask(folder: Path, row: ImageRow, classifier: Classifier) -> npt.NDArra
     """
     arrays_path, picture_path = folder / f"{row.id}.npz", folder / f"{row.id}.png"
     if arrays_path.is_file():
-        arrays = read_npz(arrays_path)
-        name = next((name for name in ("crisp", "mask", *arrays) if name in arrays), None)
-        if name is None:
-            raise UserError(f"--masks: {arrays_path} holds no array")
-        values: npt.NDArray[np.float32] = arrays[name].astype(np.float32).squeeze()
+        values: npt.NDArray[np.float32] = _one_array(arrays_path).astype(np.float32)
     elif picture_path.is_file():
-        values = np.asarray(Image.open(picture_path).convert("L"), dtype=np.float32) / np.float32(255)
+        values = read_png(picture_path, "L").astype(np.float32) / np.float32(255)
     else:
         raise UserError(f"--masks: {folder} has neither {row.id}.npz nor {row.id}.png")
     if values.ndim != 2 or not np.isfinite(values).all() or values.min() < 0 or values.max() > 1:

@@ -14,7 +14,22 @@ from scipy.sparse import csr_array
 from clustering.affinity import DENSE_PARTS, AffinityOptions
 from clustering.pairs import adjacency
 from masks.errors import UserError
-from summaries.store import read_npz, write_npz
+from summaries.arrays import Array, read_arrays
+from summaries.files import write_npz
+
+SCHEMA = {
+    "image": Array("iu", ("candidates",), 0, "images"),
+    "boxes": Array("f", ("candidates", 4)),
+    "region": Array("iu", ("candidates",), 0),
+    "parts": Array("iu", ("parts",), 0, "candidates"),
+    "data": Array("f", ("stored",), 0),
+    "indices": Array("iu", ("stored",), 0, "parts"),
+    "indptr": Array("iu", ("rows",), 0),
+    "pairs": Array("iu", ("pairs", 2), 0, "images", optional=True),
+}
+"""Of ``work/similarity.npz``."""
+
+AGAIN = "`visual-summaries cluster` makes it again"
 
 
 @dataclass(frozen=True)
@@ -115,15 +130,26 @@ def write_matched(path: Path, found: Matched) -> None:
     write_npz(path, compress=True, **arrays)
 
 
-def read_matched(path: Path) -> Matched:
+def read_matched(path: Path, images: int = 1 << 24) -> Matched:
     """Reads what :func:`write_matched` wrote.
 
+    Args:
+        path: The file.
+        images: How many images there are.
+
     Raises:
-        UserError: If the file is missing, damaged, or of an earlier version.
+        UserError: If the file is missing or damaged.
     """
-    data = read_npz(path)
-    if "parts" not in data:
-        raise UserError(f"{path} was written by an earlier version: `visual-summaries run` makes it again")
-    image, parts = data["image"].astype(np.int64), data["parts"].astype(np.int64)
-    similarity = csr_array((data["data"], data["indices"], data["indptr"]), shape=(len(image), len(parts)))
+    data = read_arrays(path, SCHEMA, images=images)
+    image, parts, indptr = data["image"].astype(np.int64), data["parts"].astype(np.int64), data["indptr"]
+    ends = (0, len(data["data"]))
+    if len(indptr) != len(image) + 1 or (indptr[0], indptr[-1]) != ends or (np.diff(indptr.astype(np.int64)) < 0).any():
+        raise UserError(
+            f"{path} is damaged: rows of similarities do not fit: `visual-summaries cluster` makes it again"
+        )
+    if (np.diff(image) < 0).any() or (np.diff(parts) <= 0).any():
+        raise UserError(
+            f"{path} is damaged: images or parts are not in order: `visual-summaries cluster` makes it again"
+        )
+    similarity = csr_array((data["data"], data["indices"], indptr), shape=(len(image), len(parts)))
     return Matched(Candidates(similarity, image, data["boxes"], data["region"]), parts, data.get("pairs"))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -24,10 +23,14 @@ from clustering.reduction import learn
 from clustering.similarity import similarity
 from clustering.tiles import Tile
 from masks.classifier import Classifier
-from summaries.progress import Tick, progress
+from masks.errors import UserError
+from summaries.arrays import Array, read_arrays
+from summaries.files import digest, write_npz
+from summaries.folders import remove_files
+from summaries.progress import Tick, progress, say
 from summaries.settings import Settings
 from summaries.stages.matched import Candidates, Matched, write_matched
-from summaries.store import Run, digest, read_npz, write_npz
+from summaries.store import Run
 
 Network = Callable[[], AbstractContextManager[Classifier]]
 """Gives the network under explanation, to be used inside its context."""
@@ -44,8 +47,8 @@ def run_proposals(
     hashes = {row.id: row.sha256 for row in run.images if row.status == "ok"}
     missing = []
     for image in run.ids:
-        file = _proposals_path(path, image)
-        if not file.exists() or str(read_npz(file)["key"]) != digest([key, hashes[image]]):
+        found = read_again(_proposals_path(path, image), PROPOSALS)
+        if found is None or str(found["key"]) != digest([key, hashes[image]]):
             missing.append(image)
     results = Parallel(n_jobs=jobs, return_as="generator")(
         delayed(selective_search)(run.frame(image), options, seed) for image in missing
@@ -54,6 +57,21 @@ def run_proposals(
         write_npz(_proposals_path(path, image), boxes=boxes, key=np.array(digest([key, hashes[image]])))
         tick(done + 1, len(missing))
     return {"images": len(run.ids), "images kept": len(run.ids) - len(missing)}
+
+
+PROPOSALS = {"boxes": Array("f", ("boxes", 4)), "key": Array("U", ())}
+BASIS = {"basis": Array("f", ("long", "short"))}
+TILE = {"found": Array("u", ("bytes",)), "values": Array("f", ("values",), 0)}
+
+
+def read_again(path: Path, schema: Mapping[str, Array], **sides: int) -> dict[str, NDArray[Any]] | None:
+    """Arrays of an intermediate file; None where it is missing or damaged, and has to be made again."""
+    try:
+        return read_arrays(path, schema, **sides)
+    except UserError as error:
+        if path.exists():
+            say(f"  {error}: it is made again")
+        return None
 
 
 def _proposals_path(path: Path, image: str) -> Path:
@@ -73,10 +91,10 @@ class TileFolder:
         self.new: set[int] = set()
 
     def __contains__(self, number: object, /) -> bool:
-        return self._file(number).exists()
+        return read_again(self._file(number), TILE) is not None
 
     def __getitem__(self, number: int, /) -> Tile:
-        return Tile(**read_npz(self._file(number)))
+        return Tile(**read_arrays(self._file(number), TILE))
 
     def __setitem__(self, number: int, tile: Tile, /) -> None:
         write_npz(self._file(number), compress=False, found=tile.found, values=tile.values)
@@ -87,7 +105,7 @@ class TileFolder:
 
 
 def run_matching(
-    path: Path, settings: Settings, network: Network, *, device: torch.device, jobs: int, key: str, tick: Tick
+    path: Path, settings: Settings, network: Network, *, device: str, jobs: int, key: str, tick: Tick
 ) -> dict[str, Any]:
     """Chooses the parts, matches pairs of images, removes redundant parts: writes ``work/similarity.npz``.
 
@@ -98,20 +116,23 @@ def run_matching(
     ids = run.ids
     pairs = _pairs(run, settings.similarity.pairs, network)
     work = path / "work" / "matching" / digest([key, pairs.tolist()])
-    for other in work.parent.iterdir() if work.parent.is_dir() else ():
+    for other in sorted(work.parent.iterdir()) if work.parent.is_dir() else ():
         if other != work:
-            shutil.rmtree(other)
+            remove_files(other)
+    masks = [run.mask(image).binary for image in ids]
     chosen = [
-        choose(read_npz(_proposals_path(path, image))["boxes"], run.mask(image).binary, settings.proposals)
-        for image in ids
+        choose(read_arrays(_proposals_path(path, image), PROPOSALS)["boxes"], mask, settings.proposals)
+        for image, mask in zip(ids, masks, strict=True)
     ]
     files = [work / "features" / f"{image}.npz" for image in ids]
     boxes_of = [proposals.boxes for proposals in chosen]
     deep = _describe_all(run, boxes_of, files, settings, network, jobs)
-    sizes = [run.frame(image).shape[:2] for image in ids]
+    sizes = [(mask.shape[0], mask.shape[1]) for mask in masks]
+    features = Array("f", ("boxes", "numbers"))
+    described = {"descriptors": features, "mirrored": replace(features, optional=True)}
 
     def load(index: int) -> Features:
-        arrays = read_npz(files[index])
+        arrays = read_arrays(files[index], described, boxes=len(chosen[index].boxes))
         return Features(arrays["descriptors"], chosen[index].boxes, sizes[index], arrays.get("mirrored"))
 
     options = settings.similarity
@@ -125,7 +146,7 @@ def run_matching(
         pairs=pairs,
         store=tiles,
         jobs=jobs,
-        device=device if device.type == "cuda" else None,
+        device=torch.device(device) if device.startswith("cuda") else None,
         progress=tick,
     )
     stays, looked = [], []
@@ -149,7 +170,7 @@ def run_matching(
         pairs=None if len(pairs) == len(all_pairs(len(ids))) else pairs,
     )
     write_matched(path / "work" / "similarity.npz", matched)
-    shutil.rmtree(work.parent)
+    remove_files(work.parent)
     per_image = np.bincount(found.image[parts], minlength=len(ids))
     return {
         "descriptor": "deep" if deep else "hog",
@@ -216,14 +237,14 @@ def _reduced(
     if not any(map(len, boxes)):
         return describer
     file = files[0].parents[1] / "basis.npz"
-    if not file.exists():
+    if read_again(file, BASIS) is None:
 
         def describe_one(index: int) -> NDArray[np.float32]:
             return describer(run.frame(run.ids[index]), boxes[index])
 
         directions = learn([len(one) for one in boxes], describe_one, numbers, seed=0)
         write_npz(file, compress=False, basis=directions)
-    directions = read_npz(file)["basis"]
+    directions = read_arrays(file, BASIS)["basis"]
 
     def reduced(frame: NDArray[np.uint8], places: NDArray[np.float32]) -> NDArray[np.float32]:
         described = describer(frame, places)

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,8 @@ from specialize.build import ImageUse
 from specialize.controls import METHODS
 from specialize.model import read_model, save_model
 from summaries.cli import main
-from summaries.store import Run, read_csv, read_json, write_json
+from summaries.files import read_csv, read_json, write_json
+from summaries.store import Run
 
 SPECIALISED = ("church", "steamer")
 QUICK = [
@@ -145,7 +147,7 @@ def test_save_and_load_give_equal_outputs_and_the_drop_in_can_be_explained(home,
 
 def test_what_the_drop_in_says_is_what_was_evaluated(home):
     assert home.evaluate(home.model) == 0
-    found = read_json(home.model / "boost.json")
+    found = read_json(home.model / "boost.json", Any)
     right = []
     with specialize.load(home.model) as loaded, torch.inference_mode():
         for name, index in (("church", 2), ("steamer", 5)):
@@ -239,7 +241,7 @@ def test_a_model_of_another_network_is_refused(home, tmp_path):
     with pytest.raises(UserError, match="is not the network that"):
         specialize.load(home.model, load_classifier("demo:1", weights="none"))
     shutil.copytree(home.model, tmp_path / "model")
-    info = read_json(tmp_path / "model" / "model.json")
+    info = read_json(tmp_path / "model" / "model.json", Any)
     write_json(tmp_path / "model" / "model.json", info | {"format": 99})
     with pytest.raises(UserError, match="of format 99"):
         specialize.load(tmp_path / "model")

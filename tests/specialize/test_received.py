@@ -17,8 +17,8 @@ from specialize.model import Model, SummaryRow, save_model
 from specialize.svm import Svms
 from specialize.tuning import Method
 from summaries.cli import main
+from summaries.files import write_json
 from summaries.recorded import load_recorded
-from summaries.store import write_json
 
 PLAIN_INPUT = {"input_size": None, "mean": None, "std": None, "classes": None}
 

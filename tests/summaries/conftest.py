@@ -19,18 +19,10 @@ from clustering.affinity import AffinityOptions
 from masks.models import Classifier, load_classifier
 from summaries.cli import main
 from summaries.drawing import Picture
+from summaries.files import write_csv, write_json, write_npz, write_png
 from summaries.settings import Settings, override, plain
 from summaries.stages.matched import Candidates, Matched, write_matched
-from summaries.store import (
-    ImageRow,
-    MaskRow,
-    PartRow,
-    Run,
-    write_csv,
-    write_json,
-    write_npz,
-    write_png,
-)
+from summaries.store import ImageRow, MaskRow, PartRow, Run
 from summaries.summary import Member, Summary
 
 NETWORK = '''
@@ -346,8 +338,17 @@ def planted(tmp_path: Path) -> Callable[..., Planted]:
             "seed": 0,
             "model": {"spec": "demo", "fingerprint": "0"},
             "target": {"index": 0, "name": "boat", "wordnet": ""},
-            "config": {"images": "boat", "model": {}, "settings": settings},
-            "stages": {"matching": {"counts": {"descriptor": "hog"}}},
+            "config": {
+                "images": "boat",
+                "target": "",
+                "limit": None,
+                "keep_misclassified": False,
+                "masks": None,
+                "preset": "compact",
+                "model": {},
+                "settings": settings,
+            },
+            "stages": {"matching": {"status": "done", "inputs": {}, "counts": {"descriptor": "hog"}}},
         }
         write_json(path / "run.json", info)
         ids = [f"i{image}" for image in range(images)]

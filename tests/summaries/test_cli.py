@@ -283,7 +283,7 @@ def test_a_full_disk_is_said_and_the_same_command_continues(folder, fails, tmp_p
         fsync(descriptor)
 
     with monkeypatch.context() as patched:
-        patched.setattr("summaries.store.os.fsync", full)
+        patched.setattr("summaries.files.os.fsync", full)
         message = fails(folder.arguments(out=out), status=1)
     assert "No space left" in message
     assert "free some space" in message

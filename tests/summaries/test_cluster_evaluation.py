@@ -1,6 +1,7 @@
 """The figures of summaries on planted clusters, and where there is little to measure."""
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from masks.errors import UserError
 from masks.models import load_classifier
 from summaries.cluster_evaluation import METHODS, evaluate, table
 from summaries.crops import crop_vectors
-from summaries.store import Run, read_json
+from summaries.files import read_json
+from summaries.store import Run
 from summaries.truth import read_truth, score
 
 QUICK = StabilityOptions(seeds=1, samples=4)
@@ -108,7 +110,7 @@ def test_scores_for_scripts_are_those_of_the_command(planted):
 
 def test_work_that_was_deleted_or_is_of_other_parts(planted):
     case = planted()
-    boxes = read_json(case.run.path / "run.json")
+    boxes = read_json(case.run.path / "run.json", Any)
     file = case.run.path / "work" / "similarity.npz"
     text = (case.run.path / "parts.csv").read_text().splitlines()
     (case.run.path / "parts.csv").write_text("\n".join(text[:-1]) + "\n")
@@ -117,4 +119,4 @@ def test_work_that_was_deleted_or_is_of_other_parts(planted):
     file.unlink()
     with pytest.raises(UserError, match=re.escape(f"`visual-summaries cluster {case.run.path}` makes it again")):
         evaluate(Run(case.run.path), options=QUICK)
-    assert boxes == read_json(case.run.path / "run.json")
+    assert boxes == read_json(case.run.path / "run.json", Any)

@@ -8,10 +8,10 @@ import torch
 
 from clustering.deep import DeepEncoder
 from masks.models import load_classifier
+from summaries.arrays import ANYTHING, read_arrays
 from summaries.settings import override
 from summaries.stages.matched import read_matched
 from summaries.stages.parts import run_matching
-from summaries.store import read_npz
 
 NUMBERS = 8
 
@@ -40,10 +40,10 @@ def test_a_killed_matching_goes_on_with_the_same_reduced_descriptors(copy, encod
     with pytest.raises(KilledError):
         matched("other", kill)
     (work,) = (copy / "work" / "matching").iterdir()
-    directions = read_npz(work / "basis.npz")["basis"]
+    directions = read_arrays(work / "basis.npz", ANYTHING)["basis"]
     np.testing.assert_allclose(directions.T @ directions, np.eye(NUMBERS), atol=1e-5)
     for file in (work / "features").iterdir():
-        arrays = read_npz(file)
+        arrays = read_arrays(file, ANYTHING)
         assert arrays["descriptors"].shape == arrays["mirrored"].shape
         assert arrays["descriptors"].shape[1] == NUMBERS
     monkeypatch.setattr(DeepEncoder, "describe", None)  # nothing is described again

@@ -18,12 +18,13 @@ from masks.sanity import iou
 from masks.schedule import preset
 from summaries import pipeline
 from summaries.cli import main
-from summaries.cli.run import plain_input
+from summaries.cli.run import model_record
+from summaries.files import write_json, write_npz, write_png
 from summaries.mask_evaluation import METHODS, OURS, PERTURBATIONS, evaluate, optimised_against
 from summaries.mask_tables import aligned
 from summaries.settings import Settings
 from summaries.stages.frames import read_ahead
-from summaries.store import Run, write_json, write_npz, write_png
+from summaries.store import Run
 
 COLUMNS = [
     *("method", "perturbation", "drop_mean", "drop_var", "area", "regions", "top5_share"),
@@ -67,7 +68,7 @@ def make_masks(images, out, spec, **options):
     """The first two stages of a run."""
     weights = options.pop("weights", None)
     classifier = load_classifier(spec, weights=weights)
-    model = {"spec": spec, "weights": weights, "input": plain_input(InputFormat())}
+    model = model_record(spec, weights, InputFormat())
     schedule = preset("compact")
     short = {
         one.name: replace(getattr(schedule, one.name), iterations=2)

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,8 @@ from summaries.cli import main
 from summaries.cluster_evaluation import METHODS, evaluate
 from summaries.cluster_page import MEASURES
 from summaries.crops import crop_vectors
-from summaries.store import Run, read_json, write_json
+from summaries.files import read_json, write_json
+from summaries.store import Run
 from summaries.truth import read_keypoints
 
 
@@ -30,7 +32,7 @@ def test_the_command_from_photographs_to_the_page(make_folder, encoder, capsys):
     shown = capsys.readouterr().out.splitlines()
     page = folder.out / "evaluation" / "clusters.html"
     assert shown[-1] == str(page)
-    found = read_json(folder.out / "evaluation" / "clusters.json")
+    found = read_json(folder.out / "evaluation" / "clusters.json", Any)
     assert [row["method"] for row in found["rows"]] == list(METHODS)
     for row in found["rows"]:
         wanted = {"method", "clusters", "purity", "recall", "consistency", "cohesion", "ari", "coverage"}
@@ -63,7 +65,7 @@ def test_the_command_with_truth_and_without_packages(planted, monkeypatch, capsy
     captured = capsys.readouterr()
     assert "cohesion and separation are skipped: the weights of lite0" in captured.err
     assert "summary 0: bow (100%)" in captured.out
-    found = read_json(case.run.path / "evaluation" / "clusters.json")
+    found = read_json(case.run.path / "evaluation" / "clusters.json", Any)
     assert found["rows"][0]["purity"] == 1
     assert found["rows"][0]["cohesion"] is None
     assert "visual-summaries[lite]" in found["encoder"]["skipped"]
@@ -92,7 +94,7 @@ def test_kmeans_has_the_descriptors_of_the_run(planted, encoder, capsys):
     command = ["evaluate", "summaries", str(case.run.path), "--encoder", encoder, "--device", "cpu"]
     found = []
     for spec in (None, f"{encoder}".replace(":build", ":other")):
-        info = read_json(case.run.path / "run.json")
+        info = read_json(case.run.path / "run.json", Any)
         info["stages"]["matching"]["counts"]["descriptor"] = "deep"
         if spec is not None:
             with load_classifier(spec) as classifier:
@@ -105,14 +107,14 @@ def test_kmeans_has_the_descriptors_of_the_run(planted, encoder, capsys):
             assert f"names the Python file {spec!r}" in capsys.readouterr().err
         assert main([*command, *(["--model", spec] if spec else [])]) == 0
         assert ("k-means is on HOG" in capsys.readouterr().err) == (spec is None)
-        found.append(read_json(case.run.path / "evaluation" / "clusters.json")["rows"])
+        found.append(read_json(case.run.path / "evaluation" / "clusters.json", Any)["rows"])
     assert found[0][2]["ari_seeds"] != found[1][2]["ari_seeds"]  # blind to what tells the parts apart
     assert found[0][:2] == found[1][:2]
 
 
 def test_names_are_escaped(planted, encoder):
     case = planted()
-    data = read_json(case.run.path / "summaries.json")
+    data = read_json(case.run.path / "summaries.json", Any)
     data[0]["name"] = "<script>alert(1)</script>"
     write_json(case.run.path / "summaries.json", data)
     assert main(["evaluate", "summaries", str(case.run.path), "--encoder", encoder]) == 0

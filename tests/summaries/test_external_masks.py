@@ -66,7 +66,7 @@ def test_what_is_wrong_with_masks_made_elsewhere_is_said(
     for mask, message in (
         (np.zeros((50, 60)), "is 50x60, the frame is 96x96 and the photograph 96x96"),
         (np.full((96, 96), 2.0), "no .H, W. array in .0, 1."),
-        (np.full((96, 96), np.nan), "no .H, W. array in .0, 1."),
+        (np.full((96, 96), np.nan), "values that are not finite"),
     ):
         np.savez(elsewhere / "p4.npz", mask)
         job = Job(folder.photographs, out, masks=elsewhere, settings=quick_settings)

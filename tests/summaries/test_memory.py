@@ -14,9 +14,10 @@ from torch import nn
 from masks.classifier import Classifier, Normalisation
 from masks.images import Frame
 from masks.schedule import preset
+from summaries.files import write_csv, write_json, write_png
 from summaries.settings import Settings
 from summaries.stages.masks import find_masks
-from summaries.store import ImageRow, Run, frame_path, write_csv, write_json, write_png
+from summaries.store import ImageRow, Run, frame_path
 
 ROOT = Path(__file__).parents[2]
 SIDE, BATCH, FEW, MANY = 64, 8, 32, 2000

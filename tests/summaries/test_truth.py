@@ -11,7 +11,8 @@ from clustering.stability import StabilityOptions
 from masks.errors import UserError
 from masks.images import Frame
 from summaries.cluster_evaluation import evaluate
-from summaries.store import Run, write_json
+from summaries.files import write_json
+from summaries.store import Run
 from summaries.truth import find_truth, read_keypoints, read_truth
 
 

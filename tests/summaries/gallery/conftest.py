@@ -9,17 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from summaries.store import (
-    ImageRow,
-    MaskRow,
-    PartRow,
-    Run,
-    write_csv,
-    write_json,
-    write_names,
-    write_npz,
-    write_png,
-)
+from summaries.files import write_csv, write_json, write_npz, write_png
+from summaries.names import write_names
+from summaries.store import ImageRow, MaskRow, PartRow, Run
 from summaries.summary import Member, Summary
 
 SIDE = 64
@@ -101,7 +93,7 @@ def make_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeRun:
             ]
         write_csv(path / "parts.csv", PartRow, parts)
         write_json(path / "summaries.json", [s.to_json() for s in summaries])
-        write_names(path, {1: 'the <i>"spire"</i> & co'} if names is None else names)
+        write_names(path, {1: 'the <i>"spire"</i> & co'} if names is None else names, summaries)
         return Run(path)
 
     return make

@@ -8,8 +8,10 @@ from urllib.parse import unquote
 import pytest
 from PIL import Image
 
+from summaries.files import write_csv
+from summaries.folders import claimed
 from summaries.gallery import write_gallery, write_index
-from summaries.store import Run, write_csv
+from summaries.store import Run
 from summaries.summary import Summary
 
 
@@ -98,15 +100,19 @@ def test_the_page_shows_every_member_and_hides_those_past_ten(make_run):
     assert page.text.count("Exemplar") == 5
 
 
-def test_stale_pictures_and_sheets_are_removed(make_run):
+def test_stale_pictures_and_sheets_are_removed_and_nothing_else(make_run):
     run = make_run()
-    write_gallery(run)
-    (run.path / "summary-of-mine.txt").write_text("stays")
+    with claimed(run.path, "run"):
+        write_gallery(run)
+    mine = [run.path / "summary-of-mine.png", run.path / "gallery" / "pictures" / "mine.jpg"]
+    for path in mine:
+        path.write_text("stays")
     run = make_run(clusters=((["image-00", "image-01"], True),), ids=["image-00", "image-01"], names={})
-    page = _Page(write_gallery(run))
+    with claimed(run.path, "run"):
+        page = _Page(write_gallery(run))
     page.check_links()
-    assert sorted(p.name for p in run.path.glob("summary-*")) == ["summary-00.png", "summary-of-mine.txt"]
-    assert len(list((run.path / "gallery" / "pictures").iterdir())) == 2 * 3 + 2
+    assert sorted(p.name for p in run.path.glob("summary-*")) == ["summary-00.png", "summary-of-mine.png"]
+    assert len(list((run.path / "gallery" / "pictures").iterdir())) == 2 * 3 + 2 + 1
 
 
 @pytest.mark.parametrize(

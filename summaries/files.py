@@ -1,0 +1,211 @@
+"""Reading and writing single files: whole or not at all, and never trusted.
+
+Each file is written under a temporary name in the same folder and renamed, so that a killed process leaves either the
+old file or the new one. In a claimed folder (see :mod:`summaries.folders`) its name is put on record first. What is
+read is checked against a type: of a table's rows, or of the JSON. Arrays have a reader of their own,
+:mod:`summaries.arrays`.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
+
+from masks.errors import UserError
+from masks.folders import is_safe_id
+from summaries.folders import record_file
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+T = TypeVar("T")
+
+
+def _safe(text: str) -> str:
+    if not is_safe_id(text):
+        raise ValueError(f"{text!r} is no id of an image")
+    return text
+
+
+ImageId = Annotated[str, AfterValidator(_safe)]
+"""The id of an image, which is part of file names."""
+
+Share = Annotated[float, Field(ge=0, le=1.001, allow_inf_nan=False)]
+"""A number in [0, 1], up to rounding."""
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+"""Any number but infinity and NaN."""
+
+Count = Annotated[int, Field(ge=0)]
+"""A whole number from 0 on."""
+
+MAX_CELL = 1 << 20
+"""Characters a cell of a table may have."""
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Writes a file so that it is there whole or not at all.
+
+    Raises:
+        UserError: If a folder on its way, inside a claimed folder, is a link.
+    """
+    record_file(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.unlink(missing_ok=True)
+    try:
+        with temporary.open("xb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Writes JSON with sorted structure left as given, two spaces deep, one line break at the end."""
+    text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)
+    write_bytes(path, (text + "\n").encode(errors="surrogateescape"))
+
+
+def write_npz(path: Path, *, compress: bool = True, **arrays: npt.ArrayLike) -> None:
+    """Writes arrays, compressed unless they are short-lived; the same arrays give the same bytes."""
+    import numpy as np
+
+    buffer = io.BytesIO()
+    save = np.savez_compressed if compress else np.savez
+    save(buffer, allow_pickle=False, **{name: np.asarray(array) for name, array in arrays.items()})
+    write_bytes(path, buffer.getvalue())
+
+
+def write_png(path: Path, image: npt.NDArray[np.uint8] | npt.NDArray[np.bool_]) -> None:
+    """Writes (H, W, 3) or (H, W) uint8, or a bool mask as 0 and 255."""
+    import numpy as np
+    from PIL import Image
+
+    pixels = image.astype(np.uint8) * 255 if image.dtype == np.bool_ else image
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG", compress_level=6)
+    write_bytes(path, buffer.getvalue())
+
+
+def write_csv(path: Path, row_type: type, rows: Iterable[Any]) -> None:
+    """Writes a table of dataclass rows, see :func:`csv_bytes`."""
+    write_bytes(path, csv_bytes(row_type, rows))
+
+
+def csv_bytes(row_type: type, rows: Iterable[Any]) -> bytes:
+    """A table of dataclass rows; None is an empty cell, floats in their shortest exact form."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow([field.name for field in fields(row_type)])
+    for row in rows:
+        writer.writerow(["" if value is None else value for value in asdict(row).values()])
+    return buffer.getvalue().encode(errors="surrogateescape")
+
+
+def read_csv(path: Path, row_type: type[T]) -> list[T]:
+    """Reads a table written by :func:`write_csv`.
+
+    Raises:
+        UserError: If the file is missing, or its columns or values are not those of ``row_type``.
+    """
+    empty = {field.name for field in fields(row_type) if str(field.type).endswith("| None")}  # type: ignore[arg-type]
+    csv.field_size_limit(MAX_CELL)
+    try:
+        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as stream:
+            records = [
+                {name: None if text == "" and name in empty else text for name, text in record.items()}
+                for record in csv.DictReader(stream)
+            ]
+        return TypeAdapter(list[row_type]).validate_python(records)  # type: ignore[valid-type]
+    except FileNotFoundError:
+        raise UserError(f"{path} is not there: run `visual-summaries status` on the folder") from None
+    except ValidationError as error:
+        raise UserError(f"{path} is damaged ({_first(error)}): delete it and run the same command again") from None
+    except (ValueError, TypeError, csv.Error, IsADirectoryError) as error:
+        raise UserError(f"{path} is damaged ({error}): delete it and run the same command again") from None
+
+
+def read_json(path: Path, kind: type[T]) -> T:
+    """Reads JSON.
+
+    Args:
+        path: The file.
+        kind: What it holds: a type that pydantic checks, for instance a dataclass, a TypedDict or ``dict[str, Any]``.
+
+    Raises:
+        UserError: If the file is missing, is not JSON, or holds something else.
+    """
+    try:
+        return TypeAdapter(kind).validate_json(path.read_bytes(), strict=True)
+    except FileNotFoundError:
+        raise UserError(f"{path} is not there") from None
+    except ValidationError as error:
+        raise UserError(f"{path} is damaged ({_first(error)})") from None
+    except IsADirectoryError:
+        raise UserError(f"{path} is a folder") from None
+
+
+def read_png(path: Path, mode: str, size: tuple[int, int] | None = None) -> npt.NDArray[np.uint8]:
+    """Reads a picture that this program wrote.
+
+    Args:
+        path: The file.
+        mode: RGB for (H, W, 3), L for (H, W).
+        size: (H, W) that it has to have; None for any.
+
+    Raises:
+        UserError: If the file is missing, is no PNG, or has another size.
+    """
+    import numpy as np
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=("PNG",)) as image:
+            if size is not None and image.size != (size[1], size[0]):
+                raise ValueError(f"it has {image.width}x{image.height} pixels, not {size[1]}x{size[0]}")
+            return np.asarray(image.convert(mode))
+    except FileNotFoundError:
+        raise UserError(f"{path} is not there: run the same command again") from None
+    except Exception as error:  # decoders raise whatever they stumble over
+        raise UserError(f"{path} is damaged ({error}): delete it and run the same command again") from None
+
+
+def digest(data: Any) -> str:
+    """A short hash of plain data."""
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def hash_bytes(data: bytes) -> str:
+    """A short hash of bytes."""
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+def hash_file(path: Path) -> str:
+    """A short hash of a file's bytes; empty where it is not there."""
+    if not path.is_file():
+        return ""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()[:16]
+
+
+def _first(error: ValidationError) -> str:
+    """The first thing that is wrong, in a few words."""
+    one = error.errors(include_url=False, include_context=False)[0]
+    where = ".".join(map(str, one["loc"]))
+    return f"{where}: {one['msg']}" if where else str(one["msg"])

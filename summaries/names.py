@@ -1,0 +1,146 @@
+"""The names that a person gave to summaries: ``names.json``, the truth, and ``names.csv``, a table to read and edit.
+
+Clusters that are made again are numbered anew, so that a number is no lasting handle. ``names.json`` holds each name by
+the exemplar it was given to, and the hashes of the table as it stands now and as it stood before. A table with one of
+these hashes was written by this program, and the names are those of ``names.json``. A table with another hash was
+edited by a person: its rows count, by their numbers, for the summaries of now. So a kill between any two of these files
+and ``summaries.json`` gives no name to another summary, and a name whose exemplar is in no summary any more comes back
+with it.
+
+A spreadsheet may have saved the table: a byte-order mark, semicolons or tabs, CRLF and legacy encodings are read. What
+a person typed is never deleted, and no message advises to.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from masks.errors import UserError
+from summaries.files import csv_bytes, hash_bytes, read_json, write_bytes, write_json
+from summaries.folders import adopt_file, inside
+from summaries.summary import Summary
+
+
+@dataclass(frozen=True)
+class NameRow:
+    """A row of ``names.csv``."""
+
+    summary: int
+    name: str
+
+
+@dataclass(frozen=True)
+class NameRecord:
+    """``names.json``.
+
+    Attributes:
+        names: Names by exemplar, see :func:`exemplar_of`.
+        tables: Hashes of ``names.csv`` as this program wrote it, the last two.
+    """
+
+    names: dict[str, str] = field(default_factory=dict)
+    tables: list[str] = field(default_factory=list)
+
+
+def exemplar_of(summary: Summary) -> str:
+    """What tells a summary from others after they are numbered anew: ``IMAGE x0 y0 x1 y1`` of its exemplar."""
+    member = next((one for one in summary.members if one.part == summary.exemplar), summary.members[0])
+    return " ".join([member.image, *(f"{side:g}" for side in member.box)])
+
+
+def read_names(run: Path, summaries: Sequence[Summary]) -> dict[int, str]:
+    """Names by number.
+
+    Args:
+        run: The run folder.
+        summaries: As they stand in its ``summaries.json``.
+
+    Raises:
+        UserError: If one of the files is there and cannot be read.
+    """
+    table, record = inside(run, "names.csv"), _read_record(run)
+    if table.exists() and hash_bytes(table.read_bytes()) not in record.tables:
+        known = {one.summary for one in summaries}
+        return {row.summary: row.name for row in read_rows(table) if row.summary in known and row.name}
+    exemplars = {one.summary: exemplar_of(one) for one in summaries}
+    return {number: record.names[exemplar] for number, exemplar in exemplars.items() if exemplar in record.names}
+
+
+def carry_names(run: Path, names: Mapping[int, str], summaries: Sequence[Summary]) -> None:
+    """Notes the names that summaries will have, before ``summaries.json`` is written; those of now stay as well."""
+    record = _read_record(run)
+    noted = record.names | {exemplar_of(one): names[one.summary] for one in summaries if one.summary in names}
+    if noted != record.names:
+        write_json(run / "names.json", {"names": noted, "tables": record.tables})
+
+
+def write_names(run: Path, names: Mapping[int, str], summaries: Sequence[Summary]) -> None:
+    """Writes the names of summaries; names of exemplars that are in none of them stay in ``names.json``.
+
+    Args:
+        run: The run folder, claimed.
+        names: By number; those that are not there are taken away.
+        summaries: As they stand in its ``summaries.json``.
+    """
+    table, record = inside(run, "names.csv"), _read_record(run)
+    exemplars = {one.summary: exemplar_of(one) for one in summaries}
+    gone = {exemplar: name for exemplar, name in record.names.items() if exemplar not in exemplars.values()}
+    noted = gone | {exemplars[number]: names[number] for number in sorted(names)}
+    data = csv_bytes(NameRow, [NameRow(number, names[number]) for number in sorted(names)])
+    before = [hash_bytes(table.read_bytes())] if table.exists() else []
+    write_json(run / "names.json", {"names": noted, "tables": [*before, hash_bytes(data)]})
+    if table.exists():
+        adopt_file(table)  # what a person wrote there is among the names
+    write_bytes(table, data)
+
+
+def read_rows(file: Path) -> list[NameRow]:
+    """The rows of a table of names, however a person saved it.
+
+    Raises:
+        UserError: If no table of names can be made of it.
+    """
+    text = _text(file).replace("\r\n", "\n").replace("\r", "\n")
+    first = text.split("\n", 1)[0]
+    delimiter = max(",;\t", key=first.count)
+    try:
+        table = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text), delimiter=delimiter)]
+    except csv.Error as error:
+        raise UserError(f"{file} cannot be read ({error}): save it as CSV with the columns summary, name") from None
+    table = [row for row in table if any(row)]
+    header = [cell.casefold() for cell in table[0]] if table else []
+    columns = {"summary": 0, "name": 1}
+    if columns.keys() <= set(header):
+        columns, table = {name: header.index(name) for name in columns}, table[1:]
+    rows = []
+    for row in table:
+        number, name = (row[place] if place < len(row) else "" for place in columns.values())
+        try:
+            rows.append(NameRow(TypeAdapter(int).validate_python(number), name))
+        except ValueError:
+            raise UserError(
+                f"{file} cannot be read: {number!r} is no number of a summary: correct that row; the columns are "
+                "summary, name"
+            ) from None
+    return rows
+
+
+def _read_record(run: Path) -> NameRecord:
+    file = inside(run, "names.json")
+    return read_json(file, NameRecord) if file.exists() else NameRecord()
+
+
+def _text(file: Path) -> str:
+    """The text of a file in UTF-8, or in UTF-16 with a byte-order mark, else in Windows' encoding of Western Europe."""
+    data = file.read_bytes()
+    encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError:
+        return data.decode("cp1252", errors="replace")

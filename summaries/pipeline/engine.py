@@ -1,0 +1,136 @@
+"""Stages with keys, and the record of what was done.
+
+A stage is one value: its name, what its progress counts, a version, what its result depends on, the files it leaves,
+and the work. A chain is a tuple of stages. A stage whose version and inputs are those in ``run.json``, and whose files
+are there, is left alone; so the same command continues after a kill, and a changed option recomputes just what
+depends on it, and says so. Whoever changes a stage's results raises its version.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from summaries.files import hash_file, write_json
+from summaries.progress import Tick, progress, say
+from summaries.record import FORMAT, Record, read_record
+
+Context = TypeVar("Context")
+
+
+@dataclass(frozen=True)
+class Stage(Generic[Context]):
+    """A stage of a chain; its functions take the context of a run.
+
+    Attributes:
+        name: What it is called.
+        unit: What its progress counts.
+        version: Raised by whoever changes its results.
+        packages: Libraries that its results depend on; their versions are recorded.
+        inputs: Plain data that the result depends on, besides the version.
+        files: What it leaves.
+        work: Does it, and gives counts for the record.
+        network: Whether the work asks the network.
+        watched: Those of its files, relative to the run folder, that nobody but the stage changes: one that is not as
+            it was left is made again.
+    """
+
+    name: str
+    unit: str
+    version: int
+    packages: tuple[str, ...]
+    inputs: Callable[[Context], dict[str, Any]]
+    files: Callable[[Context], list[Path]]
+    work: Callable[[Context, Tick], dict[str, Any]]
+    network: Callable[[Context], bool] = lambda _: False
+    watched: tuple[str, ...] = ()
+
+
+class Pipeline:
+    """The record of one run folder, and the stages that are done on it.
+
+    Args:
+        out: The run folder; claimed, if anything is to be done.
+        force: Names of stages to do again even where nothing changed.
+    """
+
+    def __init__(self, out: Path, *, force: Sequence[str] = ()) -> None:
+        self.out = out
+        self.force = force
+        new = Record(out, {"format": FORMAT, "stages": {}})
+        self.info = read_record(out) if (out / "run.json").exists() else new
+
+    def save(self) -> None:
+        """Writes ``run.json``."""
+        write_json(self.out / "run.json", self.info)
+
+    def is_done(self, stage: Stage[Context], context: Context) -> bool:
+        """Whether a stage was done with the same version and inputs, and its files are there as it left them."""
+        before = self.info["stages"].get(stage.name, {})
+        same = before.get("status") == "done" and before.get("inputs") == self._key(stage, context)
+        return (
+            same
+            and stage.name not in self.force
+            and all(file.exists() for file in stage.files(context))
+            and before.get("digests", {}) == self._digests(stage)
+        )
+
+    def do(self, stage: Stage[Context], context: Context) -> None:
+        """Does a stage, unless it is done."""
+        if self.is_done(stage, context):
+            say(f"{stage.name}: unchanged, kept")
+            return
+        inputs, before = self._key(stage, context), self.info["stages"].get(stage.name, {})
+        why = _why(before, inputs, stage.name in self.force)
+        say(f"{stage.name}: {why}" if why else f"{stage.name} ...")
+        versions = {name: importlib.metadata.version(name) for name in stage.packages}
+        known = before.get("versions", []) if before.get("inputs") == inputs and before.get("status") != "done" else []
+        entry: dict[str, Any] = {
+            "status": "started",
+            "inputs": inputs,
+            "versions": [*known, *([] if versions in known else [versions])],
+        }
+        self.info["stages"][stage.name] = entry
+        self.save()
+        start = time.monotonic()
+        with progress(stage.name, stage.unit) as tick:
+            counts = stage.work(context, tick)
+        seconds = round(time.monotonic() - start, 1)
+        entry |= {"status": "done", "seconds": seconds, "counts": counts, "digests": self._digests(stage)}
+        self.save()
+        say(f"{stage.name}: done in {seconds:.0f} s ({', '.join(f'{what} {count}' for what, count in counts.items())})")
+
+    def _key(self, stage: Stage[Context], context: Context) -> dict[str, Any]:
+        return flatten({"version": stage.version} | stage.inputs(context))
+
+    def _digests(self, stage: Stage[Context]) -> dict[str, str]:
+        return {name: hash_file(self.out / name) for name in stage.watched}
+
+
+def flatten(data: Any, where: str = "") -> dict[str, Any]:
+    """Nested dictionaries as one level of dotted names."""
+    if not isinstance(data, dict):
+        return {where: data}
+    flat: dict[str, Any] = {}
+    for name, value in data.items():
+        flat |= flatten(value, f"{where}.{name}" if where else str(name))
+    return flat
+
+
+def _why(before: dict[str, Any], inputs: dict[str, Any], forced: bool) -> str:
+    """Why a stage that was done or started before is done again; empty for one that is new."""
+    if not before:
+        return ""
+    old = before.get("inputs", {})
+    changed = [name for name in {**old, **inputs} if old.get(name) != inputs.get(name)]
+    if before.get("status") != "done":
+        return "started again with other options" if changed else "continued"
+    if not changed:
+        return "again, as asked" if forced else "again, its files are not all there as they were left"
+    shown = ", ".join(f"{name} {old.get(name)} -> {inputs.get(name)}" for name in changed[:3])
+    more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+    return f"again, changed: {shown}{more}"
