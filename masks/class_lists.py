@@ -20,6 +20,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from numbers import Integral
 from pathlib import Path
@@ -131,7 +132,9 @@ def _literal(text: str, what: str) -> Any:
         return parse_json(text)
     except json.JSONDecodeError as error:
         try:
-            return ast.literal_eval(text.strip())
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of backslashes in names
+                return ast.literal_eval(text.strip())
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             raise UserError(f"{what} begins as JSON, but is none: {str(error).splitlines()[0]}") from None
     except ValueError as error:

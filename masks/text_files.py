@@ -63,7 +63,7 @@ def parse_json(text: str) -> Any:
 
 
 def rows(text: str) -> list[tuple[int, list[str]]]:
-    """The rows of a table whose fields lie between commas, semicolons or tabs, whichever its first row has first.
+    """The rows of a table whose fields lie between tabs, semicolons or commas: the first of them that each row has.
 
     Returns:
         The number of the line from 1 and the fields, without surrounding space; blank lines are left out.
@@ -71,15 +71,14 @@ def rows(text: str) -> list[tuple[int, list[str]]]:
     Raises:
         ValueError: If quotes or fields are damaged.
     """
-    lines = text.splitlines()
-    first = next((line for line in lines if line.strip()), "")
-    separators = [mark for mark in first if mark in ",;\t"]
-    reader = csv.reader(lines, delimiter=separators[0] if separators else ",", skipinitialspace=True)
-    found = []
-    try:
-        for fields in reader:
-            if any(field.strip() for field in fields):
-                found.append((reader.line_num, [field.strip() for field in fields]))
-    except csv.Error as error:
-        raise ValueError(f"line {reader.line_num}: {error}") from None
+    found: list[tuple[int, list[str]]] = []
+    for separator in "\t;,":  # commas last: they stand in names
+        reader = csv.reader(text.splitlines(), delimiter=separator, skipinitialspace=True)
+        try:
+            found = [(reader.line_num, [field.strip() for field in fields]) for fields in reader]
+        except csv.Error as error:
+            raise ValueError(f"line {reader.line_num}: {error}") from None
+        found = [(line, fields) for line, fields in found if any(fields)]
+        if all(len(fields) > 1 for _, fields in found):
+            break
     return found
