@@ -1,21 +1,24 @@
-"""The command line: one file a command, options made from the dataclasses of the stages."""
+"""The command line: one file a command, options made from the dataclasses of the stages.
+
+A command's file imports at its top what reads its options, and in its function what does the work: help, wrong use and
+commands that only read answer without loading a network's library.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import functools
 import importlib
 import io
 import logging
+import os
 import re
+import select
 import sys
 import warnings
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TextIO
 
 from masks.errors import UserError
-from masks.options import OptionError, checked, hints
 
 PROGRAM = "visual-summaries"
 
@@ -35,38 +38,58 @@ COMMANDS = {
     "evaluate boost": "what a specialised network gains and harms, beside controls at the same harm limit",
 }
 
+EXAMPLES = {
+    "": "visual-summaries run runs/demo/world/images/steamer --out runs/steamer --model demo",
+    "evaluate": "visual-summaries evaluate summaries runs/demo/steamer --truth runs/demo/world",
+}
+"""What the overviews end with."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command.
 
     Returns:
-        0 done, 1 a run that could not finish, 2 wrong use, 130 interrupted.
+        0 done, 1 a run that could not finish, 2 wrong use, 130 interrupted, 141 nobody reads what it prints any more.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name that a terminal cannot show ends no run
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"]
-    if not given or given[0] in ("-h", "--help"):
-        print(_overview())
-        return 0 if given else 2
-    if given[0] == "--version":
+    try:
+        status = _answer(given, debug)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        if debug:
+            raise
+        return _unread()
+    return status
+
+
+def _answer(given: Sequence[str], debug: bool) -> int:
+    """Tells what there is, or runs a command; its errors become a line and a status."""
+    asks = bool(given) and given[-1] in ("-h", "--help")
+    words = " ".join(given[:-1] if asks else given)
+    if words in EXAMPLES:
+        print(_overview(words))
+        return 0 if asks else 2
+    if words == "--version":
         from importlib.metadata import version
 
         print(f"{PROGRAM} {version(PROGRAM)}")
         return 0
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     try:
-        name, rest = _find(given)
-        with warnings.catch_warnings():
-            if not debug and not sys.warnoptions:
-                warnings.simplefilter("ignore")  # those of libraries; ours are lines of their own
-            module = importlib.import_module(f"summaries.cli.{name.replace(' ', '_')}")
-            module.main(rest)
+        _run(given, debug)
     except UserError as error:
         if debug:
             raise
-        return _fail(2, str(error))
+        return _fail(2, in_options(str(error)))
     except KeyboardInterrupt:
         return _fail(130, "interrupted; the same command again continues")
+    except BrokenPipeError:
+        raise
     except OSError as error:
         if debug:
             raise
@@ -75,6 +98,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             advice = "--debug shows where it happened"
         return _fail(1, f"{error.strerror or error}{where}: {advice}")
+    except MemoryError:
+        if debug:
+            raise
+        return _fail(1, "memory is used up: give less at once (--jobs 1, --limit); the same command again continues")
+    except SystemExit as stop:
+        if debug:
+            raise
+        return _fail(1, f"could not finish: something it called ended the program, sys.exit({stop.code!r})")
     except Exception as error:
         if debug:
             raise
@@ -82,62 +113,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def parse(function: Callable[..., Any], arguments: Sequence[str], name: str, example: str, **options: Any) -> Any:
-    """Reads a command's options with tyro, from a function or a dataclass.
+def _run(given: Sequence[str], debug: bool) -> None:
+    """Runs a command."""
+    from summaries.cli.parsing import HelpShown
 
-    Raises:
-        UserError: For wrong use; one line instead of tyro's box. A value out of its range names the option.
+    name, rest = _find(given)
+    with warnings.catch_warnings():
+        if not debug and not sys.warnoptions:
+            warnings.simplefilter("ignore")  # those of libraries; ours are lines of their own
+        module = importlib.import_module(f"summaries.cli.{name.replace(' ', '_')}")
+        try:
+            module.main(rest)
+        except HelpShown:
+            return
+
+
+def in_options(message: str) -> str:
+    """A message of the library with options in place of Python's arguments.
+
+    The library names an argument in backticks, `keep_misclassified`, and a field of settings with a dot,
+    `affinity.preference`; the command line calls them --keep-misclassified and --set.affinity.preference.
     """
-    import tyro
 
-    caught = io.StringIO()
-    read = function if isinstance(function, type) else _later(function)
-    program = f"{PROGRAM} {name}"
-    description = f"{COMMANDS[name][0].upper()}{COMMANDS[name][1:]}.\n\nExample: {example}"
-    try:
-        with contextlib.redirect_stderr(caught):
-            found = tyro.cli(read, args=list(arguments), prog=program, description=description, **options)
-    except SystemExit as stop:
-        if stop.code in (0, None):
-            raise
-        text = re.sub(r"[^\S\n]*[│╭╮╰╯─]+[^\S\n]*", "\n", re.sub(r"\x1b\[[0-9;]*m", "", caught.getvalue()))
-        lines = [line.strip() for line in text.split("\n") if line.strip()]
-        refused = _refused(stop)
-        if refused is not None:
-            where = re.search(r"Error parsing ([\w.-]+):", " ".join(lines))
-            raise refused.called(_option(function, *(where[1].split(".") if where else ()), refused.field)) from None
-        end = next((i for i, line in enumerate(lines) if line.startswith(("For full help", "Argument help"))), None)
-        raise UserError(f"{' '.join(lines[:end])}: see {program} --help") from None
-    try:
-        given = vars(found) if isinstance(function, type) else found.keywords
-        checked(given, hints(function), "")
-    except OptionError as error:
-        raise error.called(_option(function, error.name)) from None
-    return found if isinstance(function, type) else found()
+    def option(match: re.Match[str]) -> str:
+        name = match[1].replace("_", "-")
+        return f"--set.{name}" if "." in name else f"--{name}"
 
-
-def _refused(error: BaseException | None) -> OptionError | None:
-    """The refused option that an error came of, if any."""
-    while error is not None and not isinstance(error, OptionError):
-        error = error.__context__
-    return error
-
-
-def _option(function: Callable[..., Any], first: str, *further: str) -> str:
-    """How the command line names a field, given by the names on the way to it."""
-    configured = getattr(hints(function).get(first), "__metadata__", ())
-    first = next((one.name for one in configured if isinstance(getattr(one, "name", None), str)), first)
-    return f"--{'.'.join(filter(None, (first, *further)))}".replace("_", "-")
-
-
-def _later(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function with the same options that gives a call to be made later, when standard error is free again."""
-
-    @functools.wraps(function)
-    def bind(*args: Any, **options: Any) -> Callable[[], Any]:
-        return functools.partial(function, *args, **options)
-
-    return bind
+    return re.sub(r"`([a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*)*)`", option, message)
 
 
 def _find(given: Sequence[str]) -> tuple[str, Sequence[str]]:
@@ -145,12 +147,16 @@ def _find(given: Sequence[str]) -> tuple[str, Sequence[str]]:
         name = " ".join(given[:words])
         if name in COMMANDS:
             return name, given[words:]
-    raise UserError(f"unknown command {given[0]!r}: see {PROGRAM} --help")
+    group = given[0] if any(name.startswith(f"{given[0]} ") for name in COMMANDS) else ""
+    unknown = " ".join(given[:2]) if group else given[0]
+    raise UserError(f"unknown command {unknown!r}: see {' '.join(filter(None, (PROGRAM, group)))} --help")
 
 
-def _overview() -> str:
-    width = max(map(len, COMMANDS))
-    lines = [f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()]
+def _overview(group: str) -> str:
+    """All commands, or those whose names begin with a word, a line each."""
+    commands = {name: text for name, text in COMMANDS.items() if name.startswith(group)}
+    width = max(map(len, commands))
+    lines = [f"  {name:<{width}}  {text}" for name, text in commands.items()]
     return "\n".join(
         [
             f"usage: {PROGRAM} COMMAND ... [--debug]",
@@ -160,7 +166,7 @@ def _overview() -> str:
             *lines,
             "",
             f"{PROGRAM} COMMAND --help tells a command's options. --debug shows the traceback of an error.",
-            f"Example: {PROGRAM} run photos/n03028079 --out runs/church --model lite0",
+            f"Example: {EXAMPLES[group]}",
         ]
     )
 
@@ -168,3 +174,26 @@ def _overview() -> str:
 def _fail(status: int, message: str) -> int:
     print(f"{PROGRAM}: {' '.join(message.split())}", file=sys.stderr)
     return status
+
+
+def _unread() -> int:
+    """Ends quietly when nobody reads what is printed: ``visual-summaries status RUNS | head -3``."""
+    streams = [stream for stream in (sys.stdout, sys.stderr) if _is_unread(stream)]
+    if not streams:
+        return _fail(1, "could not finish: another process that it wrote to has ended")
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in streams:
+        os.dup2(nowhere, stream.fileno())  # what is left in its buffer is flushed when Python ends
+    os.close(nowhere)
+    return 141
+
+
+def _is_unread(stream: TextIO) -> bool:
+    """Whether a stream goes into a pipe whose other end is closed."""
+    try:
+        number = stream.fileno()
+    except (OSError, ValueError):  # it is no file of the system
+        return False
+    poll = select.poll()
+    poll.register(number, 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))

@@ -16,13 +16,13 @@ from clustering.prune import PruneOptions
 from clustering.similarity import SimilarityOptions
 from masks.models import choose_device
 from masks.options import Range
-from summaries.cli import parse
 from summaries.cli.again import recorded_classifier, settings_of_named
+from summaries.cli.parsing import Expert, parse
 from summaries.pipeline import recorded_settings, redo
 from summaries.settings import Settings
 from summaries.store import Run
 
-EXAMPLE = "visual-summaries cluster runs/church --set.affinity.preference -0.5"
+EXAMPLE = "visual-summaries cluster runs/demo/steamer --set.affinity.preference -0.5"
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,10 @@ class Arguments:
     jobs: Annotated[int | None, Range(ge=1)] = None
     model: str | None = None
     trust: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    proposals: Annotated[ProposalOptions, tyro.conf.arg(name="set.proposals")] = Settings().proposals
-    similarity: Annotated[SimilarityOptions, tyro.conf.arg(name="set.similarity")] = Settings().similarity
-    affinity: Annotated[AffinityOptions, tyro.conf.arg(name="set.affinity")] = Settings().affinity
-    prune: Annotated[PruneOptions, tyro.conf.arg(name="set.prune")] = Settings().prune
+    proposals: Annotated[ProposalOptions, tyro.conf.arg(name="set.proposals"), Expert] = Settings().proposals
+    similarity: Annotated[SimilarityOptions, tyro.conf.arg(name="set.similarity"), Expert] = Settings().similarity
+    affinity: Annotated[AffinityOptions, tyro.conf.arg(name="set.affinity"), Expert] = Settings().affinity
+    prune: Annotated[PruneOptions, tyro.conf.arg(name="set.prune"), Expert] = Settings().prune
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from masks import world
 from masks.options import Seed
-from summaries.cli import parse
+from summaries.cli.parsing import parse
 from summaries.cli.run import Arguments, run_folders
 from summaries.progress import say
 

@@ -13,12 +13,12 @@ from specialize.boost import about_of, measure
 from specialize.evaluate import table
 from specialize.model import base_classifier, read_model
 from specialize.report import write_page
-from summaries.cli import parse
+from summaries.cli.parsing import parse
 from summaries.files import write_json
 from summaries.folders import claimed
 from summaries.progress import progress
 
-EXAMPLE = "visual-summaries evaluate boost models/two --val photos/val"
+EXAMPLE = "visual-summaries evaluate boost models/demo --val runs/world/images"
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -10,8 +10,8 @@ import tyro
 
 from masks.errors import UserError
 from masks.options import Seed
-from summaries.cli import parse
 from summaries.cli.again import recorded_classifier
+from summaries.cli.parsing import parse
 from summaries.files import write_bytes, write_csv, write_json, write_png
 from summaries.mask_evaluation import MethodRow, check_alike, evaluate
 from summaries.mask_figures import examples, figure
@@ -21,7 +21,7 @@ from summaries.pipeline import recorded_settings
 from summaries.progress import progress
 from summaries.store import Run, find_runs
 
-EXAMPLE = "visual-summaries evaluate masks runs/church runs/gas-pump --out runs/masks"
+EXAMPLE = "visual-summaries evaluate masks runs/demo --out runs/masks"
 
 
 def main(arguments: Sequence[str]) -> None:

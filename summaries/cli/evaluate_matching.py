@@ -13,7 +13,7 @@ from clustering.deep import DeepEncoder
 from masks.models import choose_device, load_classifier
 from masks.options import Range, Seed
 from summaries.backend import cores
-from summaries.cli import parse
+from summaries.cli.parsing import parse
 from summaries.files import write_csv, write_json, write_png
 from summaries.matching_evaluation import Row, evaluate, find_boxes, look, table
 from summaries.matching_figure import figure

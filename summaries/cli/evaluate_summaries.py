@@ -14,8 +14,8 @@ from clustering.descriptors import describe
 from masks.errors import UserError
 from masks.models import choose_device
 from masks.options import Seed
-from summaries.cli import parse
 from summaries.cli.again import recorded_classifier
+from summaries.cli.parsing import parse
 from summaries.cluster_evaluation import Describer, evaluate, read_similarities, table
 from summaries.cluster_page import write_page
 from summaries.crops import crop_vectors, third_encoder
@@ -26,7 +26,7 @@ from summaries.progress import progress, say
 from summaries.store import Run
 from summaries.truth import read_keypoints, read_truth
 
-EXAMPLE = "visual-summaries evaluate summaries runs/demo/fire_truck --truth runs/demo/world"
+EXAMPLE = "visual-summaries evaluate summaries runs/demo/steamer --truth runs/demo/world"
 
 
 def main(arguments: Sequence[str]) -> None:

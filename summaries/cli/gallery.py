@@ -7,11 +7,11 @@ from pathlib import Path
 
 import tyro
 
-from summaries.cli import parse
 from summaries.cli.again import unneeded
+from summaries.cli.parsing import parse
 from summaries.pipeline import redo
 
-EXAMPLE = "visual-summaries gallery runs/church"
+EXAMPLE = "visual-summaries gallery runs/demo/steamer"
 
 
 def main(arguments: Sequence[str]) -> None:

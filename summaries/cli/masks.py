@@ -13,12 +13,12 @@ import tyro
 from masks.binarize import BinaryOptions
 from masks.models import choose_device
 from masks.schedule import Schedule
-from summaries.cli import parse
 from summaries.cli.again import recorded_classifier, settings_of_named
+from summaries.cli.parsing import Expert, parse
 from summaries.pipeline import recorded_settings, redo
 from summaries.settings import Settings
 
-EXAMPLE = "visual-summaries masks runs/church --set.masks.crisp.iterations 300"
+EXAMPLE = "visual-summaries masks runs/demo/steamer --set.masks.crisp.iterations 300"
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Arguments:
     device: str = "auto"
     model: str | None = None
     trust: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    masks: Annotated[Schedule, tyro.conf.arg(name="set.masks")] = Settings().masks
-    binary: Annotated[BinaryOptions, tyro.conf.arg(name="set.binary")] = Settings().binary
+    masks: Annotated[Schedule, tyro.conf.arg(name="set.masks"), Expert] = Settings().masks
+    binary: Annotated[BinaryOptions, tyro.conf.arg(name="set.binary"), Expert] = Settings().binary
 
 
 def main(arguments: Sequence[str]) -> None:

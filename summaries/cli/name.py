@@ -8,14 +8,14 @@ from pathlib import Path
 import tyro
 
 from masks.errors import UserError
-from summaries.cli import parse
 from summaries.cli.again import unneeded
+from summaries.cli.parsing import parse
 from summaries.folders import claimed
 from summaries.names import write_names
 from summaries.pipeline import redo
 from summaries.store import Run
 
-EXAMPLE = "visual-summaries name runs/church 0 spire"
+EXAMPLE = "visual-summaries name runs/demo/steamer 0 funnel"
 
 
 def main(arguments: Sequence[str]) -> None:

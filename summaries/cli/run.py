@@ -16,7 +16,7 @@ from masks.models import InputFormat, choose_device, load_classifier
 from masks.options import OptionError, Range, Seed
 from masks.schedule import DEFAULT_PRESET, preset
 from summaries.backend import cores
-from summaries.cli import parse
+from summaries.cli.parsing import Expert, parse, told
 from summaries.folders import claimed
 from summaries.gallery import write_index
 from summaries.pipeline import Job, run
@@ -24,7 +24,7 @@ from summaries.progress import progress, say
 from summaries.settings import Settings, override, plain, read_config
 from summaries.store import Run
 
-EXAMPLE = "visual-summaries run photos/n03028079 --out runs/church --model lite0 --target n03028079 --limit 24"
+EXAMPLE = "visual-summaries run runs/demo/world/images/steamer --out runs/steamer --model demo --limit 12"
 
 
 @dataclass(frozen=True)
@@ -35,38 +35,37 @@ class Arguments:
         images: Folder of images of one class, or a root of such folders, one run each.
         out: Run folder; for a root, a folder of run folders.
         model: demo, demo:1 to demo:4, lite0, lite1, lite2, torchvision:NAME, timm:NAME or FILE.py:FUNCTION.
-        target: Class as index, WordNet id, name or "predicted"; default: the folder's name.
+        target: Class as index, WordNet id, name or "predicted".
         limit: At most so many images that are not skipped, in sorted order.
         keep_misclassified: Keep images that the network gives to another class.
-        weights: State dict of the model, read without running code in it; "none" for random weights.
-        input: What the model's own attributes do not say about its input.
         device: auto, cpu or cuda.
+        jobs: Processes.
         seed: Of every random choice.
+        pairs: Pairs of images to match: all, or knn:20 for each with its 20 nearest.
+        masks: Folder of masks made elsewhere, ID.npz or ID.png, white = salient.
         preset: Mask options to start from: compact, paper or reference.
         config: TOML or JSON file with options, between preset and command line.
-        jobs: Processes; default: one a core.
-        masks: Folder of masks made elsewhere (ID.npz or ID.png, white = salient) in place of the mask stage.
-        pairs: Pairs of images to match: all, or knn:20 for each with its 20 nearest by the network's features; short
-            for --set.similarity.pairs.
+        weights: State dict of the model, read without running code in it; none for random.
+        input: What the model's own attributes do not say about its input.
         settings: Options of the stages.
     """
 
-    images: tyro.conf.Positional[Path]
-    out: Path
-    model: str
-    target: str = ""
-    limit: Annotated[int | None, Range(ge=1)] = None
+    images: Annotated[tyro.conf.Positional[Path], told("IMAGES")]
+    out: Annotated[Path, told("RUN")]
+    model: Annotated[str, told("SPEC")]
+    target: Annotated[str, told("CLASS", "the folder's name")] = ""
+    limit: Annotated[int | None, Range(ge=1), told("N", "all")] = None
     keep_misclassified: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    weights: str | None = None
+    device: Annotated[str, told("NAME")] = "auto"
+    jobs: Annotated[int | None, Range(ge=1), told("N", "one a core")] = None
+    seed: Annotated[Seed, told("N")] = 0
+    pairs: Annotated[str | None, told("PAIRS", "all")] = None
+    masks: Annotated[Path | None, told("DIR", "they are made")] = None
+    preset: Annotated[str, told("NAME")] = DEFAULT_PRESET
+    config: Annotated[Path | None, told("FILE", "")] = None
+    weights: Annotated[str | None, told("FILE", "the model's own")] = None
     input: Annotated[InputFormat, tyro.conf.arg(name="")] = field(default_factory=InputFormat)
-    device: str = "auto"
-    seed: Seed = 0
-    preset: str = DEFAULT_PRESET
-    config: Path | None = None
-    jobs: Annotated[int | None, Range(ge=1)] = None
-    masks: Path | None = None
-    pairs: str | None = None
-    settings: Annotated[Settings, tyro.conf.arg(name="set")] = field(default_factory=Settings)
+    settings: Annotated[Settings, tyro.conf.arg(name="set"), Expert] = field(default_factory=Settings)
 
 
 def starting_settings(arguments: Sequence[str]) -> Settings:

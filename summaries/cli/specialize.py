@@ -12,12 +12,14 @@ import tyro
 from masks.errors import UserError
 from masks.options import Seed
 from specialize.build import Settings, build
-from summaries.cli import parse
 from summaries.cli.again import recorded_classifier
+from summaries.cli.parsing import Expert, parse
 from summaries.folders import claimed
 from summaries.store import Run, find_runs
 
-EXAMPLE = "visual-summaries specialize runs/church runs/gas_pump --train photos --others other_classes --out models/two"
+EXAMPLE = (
+    "visual-summaries specialize runs/demo --train runs/demo/world/images --others runs/world/images --out models/demo"
+)
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Arguments:
     device: str = "auto"
     model: str | None = None
     trust: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    settings: Annotated[Settings, tyro.conf.arg(name="set")] = field(default_factory=Settings)
+    settings: Annotated[Settings, tyro.conf.arg(name="set"), Expert] = field(default_factory=Settings)
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -9,11 +9,11 @@ from pathlib import Path
 import tyro
 from tqdm import tqdm
 
-from summaries.cli import parse
+from summaries.cli.parsing import parse
 from summaries.pipeline import STAGES
 from summaries.store import Run, find_runs
 
-EXAMPLE = "visual-summaries status runs/church"
+EXAMPLE = "visual-summaries status runs/demo"
 
 
 def main(arguments: Sequence[str]) -> None:

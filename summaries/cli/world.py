@@ -10,10 +10,10 @@ import tyro
 
 from masks import world
 from masks.options import Range, Seed
-from summaries.cli import parse
+from summaries.cli.parsing import parse
 from summaries.progress import say
 
-EXAMPLE = "visual-summaries world runs/world --images 30 --seed 0"
+EXAMPLE = "visual-summaries world runs/world --images 30 --seed 1"
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -61,11 +61,30 @@ def fails(capfd, recwarn):
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_ends_with_a_command_to_copy(name, capsys):
-    with pytest.raises(SystemExit) as stop:
-        main([*name.split(), "--help"])
-    assert stop.value.code in (0, None)
-    shown = capsys.readouterr().out
-    assert f"Example: visual-summaries {name}" in " ".join(shown.split())
+    assert main([*name.split(), "--help"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith(f"Example: visual-summaries {name} ")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_fits_one_screen(name, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    assert main([*name.split(), "--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 45
+    assert max(map(len, lines[:-1])) <= 100
+
+
+@pytest.mark.parametrize("name", ["run", "masks", "cluster", "specialize"])
+def test_all_options_are_told_on_request(name, capsys):
+    assert main([name, "--help"]) == 0
+    brief = capsys.readouterr().out
+    assert main([name, "--help-all"]) == 0
+    whole = capsys.readouterr().out
+    told = {word for word in whole.split() if word.startswith("--")}
+    assert {word for word in brief.split() if word.startswith("--")} - {"--set.STAGE.NAME,", "--help-all."} <= told
+    assert any(word.startswith("--set.") for word in told)
+    assert "--help-all" in brief
+    assert not any(f" {word} " in brief for word in told if word.startswith("--set."))
 
 
 def test_the_overview_names_every_command(capsys):
@@ -74,6 +93,15 @@ def test_the_overview_names_every_command(capsys):
     assert all(f"  {name} " in shown for name in COMMANDS)
     assert "Example:" in shown
     assert main([]) == 2
+
+
+def test_a_group_of_commands_lists_them(capsys):
+    assert main(["evaluate"]) == 2
+    shown = capsys.readouterr().out
+    assert main(["evaluate", "--help"]) == 0
+    assert capsys.readouterr().out == shown
+    for name, line in COMMANDS.items():
+        assert (line in shown) == name.startswith("evaluate ")
 
 
 def test_version(capsys):
@@ -225,11 +253,18 @@ def test_a_value_of_the_wrong_kind(folder, fails, tmp_path):
     assert "--limit" in fails(folder.arguments("--limit", "many", out=tmp_path / "run"))
 
 
-@pytest.mark.parametrize("words", [["summarise"], ["evaluate"], ["evaluate", "nothing"], ["--nonsense"]])
-def test_unknown_command(words, fails):
+@pytest.mark.parametrize(
+    ("words", "advice"),
+    [
+        (["summarise"], "see visual-summaries --help"),
+        (["evaluate", "nothing"], "see visual-summaries evaluate --help"),
+        (["--nonsense"], "see visual-summaries --help"),
+    ],
+)
+def test_unknown_command(words, advice, fails):
     message = fails(words)
-    assert words[0] in message
-    assert "visual-summaries --help" in message
+    assert " ".join(words) in message
+    assert advice in message
 
 
 @pytest.mark.parametrize(("option", "value"), [("--limit", "0"), ("--limit", "-3"), ("--jobs", "0")])

@@ -1,0 +1,134 @@
+"""How a command's options are read and told, with tyro, from a dataclass or a function."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import io
+import re
+import typing
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import tyro
+
+from masks.errors import UserError
+from masks.options import OptionError, checked, hints
+from summaries.cli import COMMANDS, PROGRAM
+
+HELP_ALL = "--help-all"
+
+
+class Expert:
+    """Marks, in the annotation of a dataclass's field, options that only ``--help-all`` tells."""
+
+
+class HelpShown(Exception):  # noqa: N818 - no error
+    """The help that was asked for is on standard output; there is nothing else to do."""
+
+
+def told(metavar: str, default: str | None = None, name: str | None = None) -> Any:
+    """What help says of an option beside its meaning.
+
+    Args:
+        metavar: Stands for its value.
+        default: In words, where the value alone tells nothing.
+        name: Of the option, in place of the field's.
+    """
+    hint = None if default is None else f"(default: {default})" if default else ""
+    return tyro.conf.arg(name=name, metavar=metavar, help_behavior_hint=hint)
+
+
+def parse(function: Callable[..., Any], arguments: Sequence[str], name: str, example: str, **options: Any) -> Any:
+    """Reads a command's options.
+
+    Args:
+        function: A dataclass, of which an instance is returned, or a function, which is called.
+        arguments: What follows the command.
+        name: The command.
+        example: A command line that works, the last line of its help.
+        **options: Further ones of ``tyro.cli``.
+
+    Raises:
+        UserError: For wrong use; one line instead of tyro's box. A value out of its range names the option.
+        HelpShown: After help was printed.
+    """
+    given = ["--help" if argument == HELP_ALL else argument for argument in arguments]
+    brief = HELP_ALL not in arguments and not {"-h", "--help"}.isdisjoint(given)
+    program = f"{PROGRAM} {name}"
+    description = f"{COMMANDS[name][0].upper()}{COMMANDS[name][1:]}."
+    read = function if isinstance(function, type) else _later(function)
+    if brief and isinstance(function, type) and _experts(function):
+        read, options = _brief(function, options)
+        description += f"\n\nOptions of the stages, --set.STAGE.NAME, are told by {program} {HELP_ALL}."
+    caught = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(caught):
+            found = tyro.cli(read, args=given, prog=program, description=description, **options)
+    except SystemExit as stop:
+        if stop.code in (0, None):
+            print(f"\nExample: {example}")
+            raise HelpShown from None
+        line, refused = _in_one_line(caught.getvalue()), _refused(stop)
+        if refused is not None:
+            where = re.search(r"Error parsing ([\w.-]+):", line)
+            raise refused.called(_option(function, *(where[1].split(".") if where else ()), refused.field)) from None
+        raise UserError(f"{line}: see {program} --help") from None
+    try:
+        checked(vars(found) if isinstance(function, type) else found.keywords, hints(function), "")
+    except OptionError as error:
+        raise error.called(_option(function, error.name)) from None
+    return found if isinstance(function, type) else found()
+
+
+def _in_one_line(box: str) -> str:
+    """What tyro says of wrong use in a box, without the box and the help."""
+    text = re.sub(r"[^\S\n]*[│╭╮╰╯─]+[^\S\n]*", "\n", re.sub(r"\x1b\[[0-9;]*m", "", box))
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    end = next((i for i, line in enumerate(lines) if line.startswith(("For full help", "Argument help"))), None)
+    return " ".join(lines[:end])
+
+
+def _refused(error: BaseException | None) -> OptionError | None:
+    """The refused option that an error came of, if any."""
+    while error is not None and not isinstance(error, OptionError):
+        error = error.__context__
+    return error
+
+
+def _option(function: Callable[..., Any], first: str, *further: str) -> str:
+    """How the command line names a field, given by the names on the way to it."""
+    configured = getattr(hints(function).get(first), "__metadata__", ())
+    first = next((one.name for one in configured if isinstance(getattr(one, "name", None), str)), first)
+    return f"--{'.'.join(filter(None, (first, *further)))}".replace("_", "-")
+
+
+def _later(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function with the same options that gives a call to be made later, when standard error is free again."""
+
+    @functools.wraps(function)
+    def bind(*args: Any, **options: Any) -> Callable[[], Any]:
+        return functools.partial(function, *args, **options)
+
+    return bind
+
+
+def _experts(kind: type) -> set[str]:
+    """Names of the fields that only ``--help-all`` tells."""
+    hints = typing.get_type_hints(kind, include_extras=True)
+    return {name for name, hint in hints.items() if Expert in getattr(hint, "__metadata__", ())}
+
+
+def _brief(kind: Any, options: dict[str, Any]) -> tuple[type, dict[str, Any]]:
+    """The same dataclass, and ``tyro.cli``'s options for it, with what is for experts left out of the help."""
+    experts, hints = _experts(kind), typing.get_type_hints(kind, include_extras=True)
+    fields: list[Any] = []
+    for one in dataclasses.fields(kind):
+        hint = hints[one.name]
+        own = dataclasses.field(default=one.default, default_factory=one.default_factory)
+        fields.append((one.name, Annotated[hint, tyro.conf.Suppress] if one.name in experts else hint, own))
+    same = dataclasses.make_dataclass(kind.__name__, fields, frozen=True, namespace={"__doc__": kind.__doc__})
+    if "default" in options:
+        options |= {"default": same(**{name: getattr(options["default"], name) for name in hints})}
+    return same, options
