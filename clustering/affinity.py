@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,30 +26,10 @@ from sklearn.cluster import AffinityPropagation
 from sklearn.exceptions import ConvergenceWarning
 
 from clustering.message_passing import pass_messages
-from masks.options import Options, Range
+from clustering.options import AffinityOptions
 
 DENSE_PARTS = 3000
 """Most parts that scikit-learn clusters: its six float64 matrices (P, P) are 430 MB then."""
-
-
-@dataclass(frozen=True)
-class AffinityOptions(Options):
-    """How parts are clustered.
-
-    Attributes:
-        preference: Of every part to be an exemplar, on the scale of ranks; lower gives fewer clusters; <= 1 (here:
-            0.6, see docs/decisions.md).
-        nearest_preference: The same where images were matched with their nearest only; <= 1 (here: 0.0, likewise).
-        damping: Of the messages, in [0.5, 1) (reference: 0.9).
-        iterations: At most, >= 1 (reference: 1000).
-        convergence: Iterations without a change after which it has converged, >= 1 (reference: 100).
-    """
-
-    preference: Annotated[float, Range(le=1)] = 0.6
-    nearest_preference: Annotated[float, Range(le=1)] = 0.0
-    damping: Annotated[float, Range(ge=0.5, lt=1)] = 0.9
-    iterations: Annotated[int, Range(ge=1)] = 1000
-    convergence: Annotated[int, Range(ge=1)] = 100
 
 
 @dataclass(frozen=True)

@@ -9,36 +9,11 @@ of 0.84 and 0.82 with the same options, and both together were no better than HO
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Annotated, Literal
-
-from clustering.deep import DeepEncoder, DeepOptions
+from clustering.deep import DeepEncoder
+from clustering.options import AppearanceOptions
 from masks.classifier import Classifier
 from masks.errors import UserError
 from masks.layers import feature_layers
-from masks.options import Options, Range
-
-
-@dataclass(frozen=True)
-class AppearanceOptions(Options):
-    """What boxes are described by.
-
-    Attributes:
-        descriptor: "hog", whitened HOG (paper); "deep", feature maps of the network; "auto", deep where the network's
-            maps have channels enough.
-        min_channels: Channels of the maps together from which a network's features are used, >= 1 (the embedded world's
-            networks have up to 128, others from 190).
-        power: Power of the scores of deep descriptors before any geometry, in [1, 10] (PF-WILLOW, moved to within 0.10:
-            3 and 4 are alike, 1 is worse); that of HOG is `matching.power`.
-        numbers: Numbers that deep descriptors are reduced to before they are compared, >= 1 (`clustering.reduction`).
-        deep: Which feature maps.
-    """
-
-    descriptor: Literal["auto", "hog", "deep"] = "auto"
-    min_channels: Annotated[int, Range(ge=1)] = 160
-    power: Annotated[int, Range(ge=1, le=10)] = 4
-    numbers: Annotated[int, Range(ge=1)] = 512
-    deep: DeepOptions = field(default_factory=DeepOptions)
 
 
 def deep_encoder(classifier: Classifier, options: AppearanceOptions) -> DeepEncoder | None:

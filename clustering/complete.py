@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from clustering.options import PruneOptions
 from clustering.pairs import adjacency
-from clustering.prune import PruneOptions
 
 
 def complete(

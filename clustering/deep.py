@@ -12,8 +12,6 @@ The descriptors take the place of whitened HOG in `clustering.matching.Features`
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Annotated
 
 import cv2
 import numpy as np
@@ -23,27 +21,9 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.ops import roi_align
 
+from clustering.options import DeepOptions
 from masks.classifier import Classifier
 from masks.layers import feature_layers, last_block, record
-from masks.options import Filled, Options, Range
-
-
-@dataclass(frozen=True)
-class DeepOptions(Options):
-    """How boxes are described by a network.
-
-    Attributes:
-        side: Longer side of the image as the network sees it, pixels, >= 32; networks that take their frame's size
-            alone (many transformers) see the image resized to their frame. See `summaries.matching_evaluation` for
-            the benchmark; there 352 to 640 pixels are alike.
-        strides: Strides of the maps, pixels of the network's image, one or more, each >= 1; the nearest ones that the
-            network has.
-        grid: Places along each side of a box, >= 1.
-    """
-
-    side: Annotated[int, Range(ge=32)] = 480
-    strides: Annotated[tuple[Annotated[int, Range(ge=1)], ...], Filled()] = (16, 32)
-    grid: Annotated[int, Range(ge=1)] = 3
 
 
 class DeepEncoder:

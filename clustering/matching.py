@@ -33,51 +33,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import isqrt
-from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from masks.options import Options, Range
+from clustering.options import MatchingOptions
 
 FRAME_SIDE = 224
 """Shorter side of the frame in which offsets are measured, pixels."""
 
 _ROWS = 64
-
-
-@dataclass(frozen=True)
-class MatchingOptions(Options):
-    """How boxes of two images are matched.
-
-    Attributes:
-        method: "lom", local offset matching (paper); "nam", appearance alone; "phm", probabilistic Hough matching;
-            or "phm+lom", the one after the other. `evaluate matching` on six classes of PF-WILLOW (540 pairs, 500
-            boxes), share of keypoints moved to within 0.10 by the best match: HOG 0.517, 0.490, 0.568 (power 2) and
-            0.580 (power 2); deep descriptors 0.621, 0.628 and 0.647 (power 3).
-        power: Power of the appearance scores before any geometry, in [1, 10]: high scores count for more. 1 in the
-            paper. Measured likewise with "lom": HOG 0.517, cubed 0.556; deep descriptors 0.621, cubed 0.648.
-        passes: Times local offset matching is applied, >= 1. Measured likewise with other boxes: appearance alone
-            0.483; 1 pass 0.509; 2 passes 0.496; 3 passes 0.488.
-        spatial_weight: Decay of a score by distance from the local offset, 1 / pixel at a shorter side of 224;
-            >= 0. 0.05 in the reference. Measured likewise: 0.03 gives 0.525, 0.1 gives 0.492.
-        scale_weight: Decay of a score by log ratio of scales from the local one; >= 0. 0.3 in the reference.
-            Measured likewise: 0 gives 0.497, 1 gives 0.509.
-        offset_bin: Width of PHM's bins of dx and dy, pixels at a shorter side of 224; >= 1. Our choice.
-        scale_bin: Width of PHM's bins of ds, log ratio; >= 0.05. Our choice.
-        aspect_limit: Ratio of two boxes' aspect ratios (width / height) above which they score 0, > 1. 2 in
-            the reference.
-    """
-
-    method: Literal["lom", "nam", "phm", "phm+lom"] = "lom"
-    power: Annotated[int, Range(ge=1, le=10)] = 1
-    passes: Annotated[int, Range(ge=1)] = 1
-    spatial_weight: Annotated[float, Range(ge=0)] = 0.05
-    scale_weight: Annotated[float, Range(ge=0)] = 0.3
-    offset_bin: Annotated[float, Range(ge=1)] = 8.0
-    scale_bin: Annotated[float, Range(ge=0.05)] = 0.3
-    aspect_limit: Annotated[float, Range(gt=1)] = 2.0
 
 
 @dataclass(frozen=True)

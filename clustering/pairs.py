@@ -22,26 +22,7 @@ from masks.classifier import Classifier
 from masks.errors import UserError
 from masks.layers import feature_layers, record
 
-ALL = "all"
-
-FORMS = "all, or knn:20 for each image with its 20 nearest"
-"""What names of pairs look like."""
-
 _BATCH = 16
-
-
-def count_neighbours(pairs: str) -> int | None:
-    """The K of "knn:K"; None for "all".
-
-    Raises:
-        UserError: If it is neither.
-    """
-    kind, _, count = pairs.partition(":")
-    if pairs == ALL:
-        return None
-    if kind == "knn" and count.isascii() and count.isdigit() and int(count) > 0:
-        return int(count)
-    raise UserError(f"pairs of images are {pairs!r}: give {FORMS}")
 
 
 def encode(classifier: Classifier, frames: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:

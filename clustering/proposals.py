@@ -14,57 +14,14 @@ pixels.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
 from clustering.grouping import groupings
+from clustering.options import ProposalOptions
 from clustering.regions import regions
-from masks.options import Options, Range
-
-
-@dataclass(frozen=True)
-class ProposalOptions(Options):
-    """How proposals are found and chosen.
-
-    Attributes:
-        count: Boxes an image gives to matching, kept ones and context; >= 1. 500 in the paper.
-        max_kept: Most boxes an image keeps as parts, best rank first, >= 1; never more than `count`. Our choice: it
-            bounds what is stored of a pair of images at max_kept^2 similarities.
-        min_side: Shortest admitted side as a fraction of the frame's shorter side, in [0, 1], at most 1 - 2 border. The
-            original's is 20 of 224 pixels; on the embedded world 95 % of the boxes with sides about a tenth of the
-            frame lie on no part (fragments), 46 % of those about a fifth.
-        border: Width of the frame's margin as a fraction of its sides, in [0, 0.5); boxes that reach into it are
-            dropped. 0.01 in the reference.
-        overlap: Share of a box's area on the mask from which it is kept, in [0, 1]. 0.75 in the paper.
-        margin: What is so near to the mask counts as on it, pixels of a frame of 224, >= 0. Our choice: masks are the
-            evidence that a class hangs on, cut as small as they go, and their outlines do not follow parts'.
-        max_parts: Most parts an image keeps after redundancy, best quality first; >= 1. Our choice: on the embedded
-            world purity and recall are best between 8 and 12.
-        max_candidates: Most boxes of an image among which a summary looks for its part once clusters are there, best
-            quality first; >= 0. Our choice (see `clustering.complete`).
-        redundancy_overlap: Intersection by smaller area from which two boxes may be redundant, in [0, 1]. 0.5 in
-            the reference.
-        redundancy_area_ratio: Larger by smaller area below which they are, > 1. 2 in the paper.
-    """
-
-    count: Annotated[int, Range(ge=1)] = 500
-    max_kept: Annotated[int, Range(ge=1)] = 150
-    min_side: Annotated[float, Range(ge=0, le=1)] = 28 / 224
-    border: Annotated[float, Range(ge=0, lt=0.5)] = 0.01
-    overlap: Annotated[float, Range(ge=0, le=1)] = 0.75
-    margin: Annotated[float, Range(ge=0)] = 10.0
-    max_parts: Annotated[int, Range(ge=1)] = 12
-    max_candidates: Annotated[int, Range(ge=0)] = 50
-    redundancy_overlap: Annotated[float, Range(ge=0, le=1)] = 0.5
-    redundancy_area_ratio: Annotated[float, Range(gt=1)] = 2.0
-
-    def check(self) -> None:
-        """A box fits between the margins."""
-        if self.min_side > 1 - 2 * self.border:
-            raise self.refuse("min_side", f"give at most 1 - 2 border, {1 - 2 * self.border:g}")
 
 
 @dataclass(frozen=True)

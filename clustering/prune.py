@@ -25,42 +25,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from skimage.metrics import structural_similarity
 
-from masks.options import Options, Range
-
-
-@dataclass(frozen=True)
-class PruneOptions(Options):
-    """How clusters are pruned.
-
-    Attributes:
-        min_members: Fewest members of a summary, >= 2 (here: 5, see docs/decisions.md).
-        similarity_quantile: Quantile over clusters of their median similarity which a cluster has to reach, in [0, 1];
-            0 keeps all (here: 0.4, see docs/decisions.md).
-        similarity_share: Share of a member's similarities under that quantile from which it leaves, in (0, 1] (here:
-            0.6, as the reference's for SSIM).
-        joins_share: Share of a box's similarities to a summary's members under that quantile from which it stays out
-            of the summary, in (0, 1] (see `clustering.complete`; here: 0.4, see docs/decisions.md).
-        cluster_share: Share of the class's median SSIM that a cluster's median has to reach, >= 0 (reference: 0.9;
-            here: 0.5).
-        member_share: Share of a member's SSIMs under the class's median from which it leaves, in (0, 1]
-            (reference: 0.6; here: 0.8).
-        patch: Side to which boxes are resized to be compared, in pixels, in [7, 1024].
-    """
-
-    min_members: Annotated[int, Range(ge=2)] = 5
-    similarity_quantile: Annotated[float, Range(ge=0, le=1)] = 0.4
-    similarity_share: Annotated[float, Range(gt=0, le=1)] = 0.6
-    joins_share: Annotated[float, Range(gt=0, le=1)] = 0.4
-    cluster_share: Annotated[float, Range(ge=0)] = 0.5
-    member_share: Annotated[float, Range(gt=0, le=1)] = 0.8
-    patch: Annotated[int, Range(ge=7, le=1024)] = 64
+from clustering.options import PruneOptions
 
 
 @dataclass(frozen=True)

@@ -30,10 +30,9 @@ comes the quality of all parts, then the matrix of those that are asked for.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
-from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -43,35 +42,13 @@ from scipy.sparse import csr_array
 from threadpoolctl import threadpool_limits
 
 from clustering import batched
-from clustering.matching import Features, MatchingOptions, match, match_both
-from clustering.pairs import ALL, FORMS, all_pairs, count_neighbours
+from clustering.matching import Features, match, match_both
+from clustering.options import SimilarityOptions
+from clustering.pairs import all_pairs
 from clustering.tiles import Highest, Store, Tile, in_tiles
-from masks.options import Named, Options, Range
 
 _ON_DEVICE = 4
 """Threads that share a device: one tile is computed while others are read, moved and packed."""
-
-
-@dataclass(frozen=True)
-class SimilarityOptions(Options):
-    """How scores of image pairs become similarities of parts.
-
-    Attributes:
-        matching: How two images are matched.
-        symmetry: "geometric", the geometric mean of both directions (measured best, see the module), or
-            "mirror", the direction from the earlier to the later image (reference).
-        mirrored: Whether the second image is matched mirrored as well. The paper's footnote 1 names objects that look
-            the other way as what misleads it.
-        top: Highest similarities averaged into a part's quality, >= 1. 100 in the reference.
-        pairs: Which pairs of images are matched: "all" (paper), or "knn:K", each image with the K nearest by the
-            network's features (see `clustering.pairs`).
-    """
-
-    matching: MatchingOptions = field(default_factory=MatchingOptions)
-    symmetry: Literal["geometric", "mirror"] = "geometric"
-    mirrored: bool = True
-    top: Annotated[int, Range(ge=1)] = 100
-    pairs: Annotated[str, Named(count_neighbours, FORMS)] = ALL
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ Conventions of the whole project, stated once:
 * **Similarity**: higher is more alike.
 * **Randomness**: every random choice takes a seed or a generator.
 
-Hyperparameters live in one frozen dataclass a stage, beside the function that uses them; each field says its
-unit, its range and where its default comes from. The command line and the configuration file are made from
-these dataclasses.
+Hyperparameters live in one frozen dataclass a stage; each field says its unit, its range and where its default comes
+from. The command line and the configuration file are made from these dataclasses, so those it tells stand in modules
+that import no network's library: ``masks/schedule.py``, ``clustering/options.py``, ``specialize/options.py``.
 """

@@ -7,27 +7,12 @@ region stays, so that an image with a mask keeps one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated
-
 import numpy as np
 import numpy.typing as npt
 from skimage.measure import label
 from skimage.morphology import remove_small_holes
 
-from masks.options import Options, Range
-
-
-@dataclass(frozen=True)
-class BinaryOptions(Options):
-    """How a mask is cleaned.
-
-    Attributes:
-        min_area: Smallest region, and smallest hole, as a share of the frame, in [0, 1] (here: 0.005, a square of
-            16 pixels a side in a frame of 224; the reference program keeps every speck).
-    """
-
-    min_area: Annotated[float, Range(ge=0, le=1)] = 0.005
+from masks.schedule import BinaryOptions
 
 
 def binarize(crisp: npt.NDArray[np.float32], options: BinaryOptions | None = None) -> npt.NDArray[np.bool_]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,26 +11,10 @@ from torch import Tensor, nn
 from masks.classifier import Normalisation
 from masks.errors import UserError
 from masks.images import INTERPOLATIONS, Frame
+from masks.input_options import InputFormat
 
 LARGEST = 10_000
 """Pixels that a side of an input may have."""
-
-
-@dataclass(frozen=True)
-class InputFormat:
-    """What the command line says about a network of the user's own; None leaves it to the network's attributes.
-
-    Attributes:
-        input_size: Side, or (H, W), of the input in pixels.
-        mean: Mean of the training images, RGB in [0, 1].
-        std: Standard deviation of the training images, RGB in [0, 1].
-        classes: File with one class name a line, in the order of the logits, or with indices and names (JSON, CSV).
-    """
-
-    input_size: tuple[int, ...] | None = None
-    mean: tuple[float, float, float] | None = None
-    std: tuple[float, float, float] | None = None
-    classes: Path | None = None
 
 
 def own_format(network: nn.Module, spec: str, override: InputFormat) -> tuple[Frame, Normalisation]:

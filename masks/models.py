@@ -31,7 +31,8 @@ from masks.class_names import ClassLabel, numbered
 from masks.classifier import Classifier, Normalisation, flush_denormals
 from masks.errors import UserError
 from masks.images import Frame
-from masks.input_format import InputFormat, overridden, own_format
+from masks.input_format import overridden, own_format
+from masks.input_options import InputFormat
 from masks.user_file import absolute_spec, is_user_file, load_network
 from masks.weights import load_weights, read_state_dicts
 

@@ -22,12 +22,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from masks.binarize import BinaryOptions, binarize
+from masks.binarize import binarize
 from masks.classifier import Classifier
 from masks.fuse import fused
 from masks.objective import area, greyness, log_odds, total_variation
 from masks.perturb import Prepared, gaussian_kernel, parse_perturbation
-from masks.schedule import Schedule, Stage
+from masks.schedule import BinaryOptions, Schedule, Stage
 
 DESIGN_SIDE = 224
 """Lengths in a stage's options are pixels of a frame of this side; other frames scale them."""

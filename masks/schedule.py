@@ -1,4 +1,4 @@
-r"""The stages of mask optimisation and their presets.
+r"""The stages of mask optimisation and their presets, and how their result is cleaned.
 
 ======================  =======================  =====================  ======================================
 \                       ``paper``                ``reference``          ``compact`` (default)
@@ -45,6 +45,18 @@ from typing import Annotated
 from masks.errors import UserError
 from masks.options import Filled, Named, Options, Range
 from masks.perturbation_names import FORMS, parse_name
+
+
+@dataclass(frozen=True)
+class BinaryOptions(Options):
+    """How a mask is cleaned.
+
+    Attributes:
+        min_area: Smallest region, and smallest hole, as a share of the frame, in [0, 1] (here: 0.005, a square of
+            16 pixels a side in a frame of 224; the reference program keeps every speck).
+    """
+
+    min_area: Annotated[float, Range(ge=0, le=1)] = 0.005
 
 
 @dataclass(frozen=True)

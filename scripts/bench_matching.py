@@ -28,12 +28,11 @@ import torch
 from scipy.sparse import csr_array
 from threadpoolctl import threadpool_limits
 
-from clustering.appearance import AppearanceOptions
 from clustering.descriptors import CELLS, CHANNELS
-from clustering.matching import Features, MatchingOptions, match_both
+from clustering.matching import Features, match_both
 from clustering.message_passing import pass_messages
-from clustering.proposals import ProposalOptions
-from clustering.similarity import SimilarityOptions, similarity
+from clustering.options import AppearanceOptions, MatchingOptions, ProposalOptions, SimilarityOptions
+from clustering.similarity import similarity
 from summaries.arrays import ANYTHING, read_arrays
 from summaries.files import write_npz
 from summaries.stages.parts import TileFolder

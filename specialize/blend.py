@@ -22,7 +22,6 @@ has gradients.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -30,10 +29,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-Normalisation = Literal["raw", "clipped", "softmax", "platt", "platt_filled"]
-
-NORMALISATIONS: tuple[Normalisation, ...] = get_args(Normalisation)
-"""Those among which is chosen; ``uniform`` and ``bonus`` are controls."""
+from specialize.options import NORMALISATIONS
 
 LARGEST_BONUS = 8.0
 """Of ``bonus``, in logits: more than the distance of nearly any class from the winning one."""

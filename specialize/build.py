@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,16 +15,14 @@ from threadpoolctl import threadpool_limits
 
 from masks.classifier import Classifier
 from masks.errors import UserError
-from masks.options import Options
 from specialize.blend import plain_blend
 from specialize.controls import DRAWS, kmeans_groups, one_per_class, random_groups
-from specialize.features import FeatureOptions, find_places, find_tap
+from specialize.features import find_places, find_tap
 from specialize.leakage import check_apart
 from specialize.material import (
     Material,
     Parts,
     Source,
-    SplitOptions,
     assemble,
     assemble_places,
     empty_like,
@@ -33,10 +31,11 @@ from specialize.material import (
     split_training,
 )
 from specialize.model import Model, SummaryRow, save_model
+from specialize.options import Settings, SvmOptions
 from specialize.parts import find_shown, part_machines
 from specialize.photographs import Album, Looker, joined, list_photos
-from specialize.svm import Group, OneSidedError, SvmOptions, Svms, gram_of, train
-from specialize.tuning import Method, TuningOptions, candidates, choose_weight, decide_all, points, right_along
+from specialize.svm import Group, OneSidedError, Svms, gram_of, train
+from specialize.tuning import Method, candidates, choose_weight, decide_all, points, right_along
 from summaries.drawing import member_picture
 from summaries.files import write_bytes, write_csv
 from summaries.folders import remove_files
@@ -48,23 +47,6 @@ from summaries.store import Run
 
 PICTURES = "summaries"
 """Folder of the summaries' exemplars in a model folder."""
-
-
-@dataclass(frozen=True)
-class Settings(Options):
-    """The options of every step.
-
-    Attributes:
-        features: Where the features come from.
-        svm: What the SVMs are trained on.
-        tuning: What is chosen, and on what.
-        split: How the photographs of other classes are split.
-    """
-
-    features: FeatureOptions = field(default_factory=FeatureOptions)
-    svm: SvmOptions = field(default_factory=SvmOptions)
-    tuning: TuningOptions = field(default_factory=TuningOptions)
-    split: SplitOptions = field(default_factory=SplitOptions)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -21,26 +21,8 @@ from torch.nn import functional
 from masks.classifier import Classifier
 from masks.errors import UserError
 from masks.layers import entering, feature_layers, leaving, linear_layers, record_maps
-from masks.options import Options
-from specialize.places import PlaceOptions, Places, map_layers, windows_of
-
-
-@dataclass(frozen=True)
-class FeatureOptions(Options):
-    """Where the features come from.
-
-    Attributes:
-        layer: "last" for what enters the last linear layer; "first" for what the first fully connected layer puts out
-            (paper section 4.4), on networks that have one before the last; or the name of a module, whose output is
-            averaged over its places. "last" is the default because every usual network has it.
-        place: Whether the SVMs see the whole "image" (paper), or its "parts": the place of the part in the summary's
-            images, and the best of many windows in others (see `specialize.places`).
-        places: How places are described.
-    """
-
-    layer: str = "last"
-    place: Literal["image", "parts"] = "image"
-    places: PlaceOptions = field(default_factory=PlaceOptions)
+from specialize.options import FeatureOptions
+from specialize.places import Places, map_layers, windows_of
 
 
 @dataclass(frozen=True)

@@ -4,42 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from masks.errors import UserError
-from masks.options import Options, Range
+from specialize.options import SplitOptions, SvmOptions
 from specialize.parts import Field, look_everywhere
 from specialize.photographs import Album, Looker, joined
 from specialize.places import Places, boxes_in_shares
-from specialize.svm import Group, SvmOptions
+from specialize.svm import Group
 from specialize.tuning import Held
 from summaries.crops import crop
 from summaries.store import Run
 from summaries.summary import Summary
-
-
-@dataclass(frozen=True)
-class SplitOptions(Options):
-    """How the photographs of other classes are split, class by class.
-
-    Attributes:
-        tuning: Share that the harm limit is kept on, in (0, 1); 0.36 of 592 photographs is 213. With few, the limit
-            is missed on new photographs.
-        evaluation: Share that nothing but the evaluation looks at, in (0, 1), both together at most 1; 0.45 of 592 is
-            266. The rest are negatives of the SVMs.
-    """
-
-    tuning: Annotated[float, Range(gt=0, lt=1)] = 0.36
-    evaluation: Annotated[float, Range(gt=0, lt=1)] = 0.45
-
-    def check(self) -> None:
-        """The shares are of one whole."""
-        if self.tuning + self.evaluation > 1:
-            raise self.refuse("evaluation", f"give at most 1 - tuning, {1 - self.tuning:g}")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
 
 import numpy as np
 import torch
@@ -21,27 +20,7 @@ from clustering.deep import describe_boxes
 from masks.classifier import Classifier
 from masks.errors import UserError
 from masks.layers import feature_layers, last_block
-from masks.options import Filled, Options, Range
-
-
-@dataclass(frozen=True)
-class PlaceOptions(Options):
-    """How places are described, and where parts are looked for.
-
-    Attributes:
-        strides: Strides of the feature maps, pixels of the frame, one or more, each >= 1; the nearest ones that the
-            network has.
-        grid: Cells along each side of a box, >= 1; with one cell a part's shape is lost (docs/decisions.md).
-        sizes: Sides of the windows, shares of the frame's, in (0, 1], one or more.
-        step: Distance of neighbouring windows, a share of the frame's side, in [0.01, 1].
-        context: Whether the whole image's vector stands beside a place's own.
-    """
-
-    strides: Annotated[tuple[Annotated[int, Range(ge=1)], ...], Filled()] = (8, 16, 32)
-    grid: Annotated[int, Range(ge=1)] = 3
-    sizes: Annotated[tuple[Annotated[float, Range(gt=0, le=1)], ...], Filled()] = (0.25, 0.375, 0.5)
-    step: Annotated[float, Range(ge=0.01, le=1)] = 0.125
-    context: bool = True
+from specialize.options import PlaceOptions
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from sklearn.svm import SVC
 from torch import Tensor
 
-from masks.options import Options, Range
+from specialize.options import SvmOptions
 from specialize.places import Places
 
 Vectors = NDArray[np.float32]
@@ -28,32 +27,6 @@ _CHUNK = 32
 
 class OneSidedError(ValueError):
     """There is nothing to tell apart: an SVM has no positive, or no negative."""
-
-
-@dataclass(frozen=True)
-class SvmOptions(Options):
-    """What the SVMs are trained on.
-
-    Attributes:
-        positives: What of a summary's images is positive: the whole "image" (paper), or the "crop" of the part,
-            enlarged to the network's frame.
-        rounds: Of SVMs that look for parts (`specialize.parts`): how often they look for them in the class's other
-            training images and are trained anew with what they find; >= 0. 0 as in the paper.
-        siblings: Whether images of the class's other summaries are negative (paper section 4.4).
-        others: Whether images of other classes are negative (paper section 4.4).
-        balanced: Whether a class of few positives weighs as much as its many negatives; the paper does not say.
-    """
-
-    positives: Literal["image", "crop"] = "image"
-    rounds: Annotated[int, Range(ge=0)] = 3
-    siblings: bool = True
-    others: bool = True
-    balanced: bool = True
-
-    def check(self) -> None:
-        """An SVM has negatives."""
-        if not self.siblings and not self.others:
-            raise self.refuse("others", "keep siblings or others, without both there are no negatives")
 
 
 @dataclass(frozen=True)

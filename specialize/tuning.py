@@ -9,35 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from masks.options import Filled, Options, Range
-from specialize.blend import NORMALISATIONS, Blend, Normalisation, blended, calibrate, class_scores, plain_blend
+from specialize.blend import Blend, blended, calibrate, class_scores, plain_blend
+from specialize.options import TuningOptions
 from specialize.svm import Svms
-
-
-@dataclass(frozen=True)
-class TuningOptions(Options):
-    """Among what is chosen.
-
-    Attributes:
-        harm_limit: Largest loss of top-1 accuracy on the tuning photographs of other classes, points, >= 0. At
-            half a point, one of 207 photographs, the harm on new photographs stays under 1.5 points.
-        costs: C of the SVMs, one or more, each > 0.
-        normalisations: One or more, see `specialize.blend`.
-        steps: Weights tried between 0 and 1, >= 1.
-        held_out: Share of each class's training images that choose and train nothing, in (0, 1).
-    """
-
-    harm_limit: Annotated[float, Range(ge=0)] = 0.5
-    costs: Annotated[tuple[Annotated[float, Range(gt=0)], ...], Filled()] = (0.1, 1.0, 10.0, 100.0)
-    normalisations: Annotated[tuple[Normalisation, ...], Filled()] = NORMALISATIONS
-    steps: Annotated[int, Range(ge=1)] = 40
-    held_out: Annotated[float, Range(gt=0, lt=1)] = 0.3
 
 
 @dataclass(frozen=True)

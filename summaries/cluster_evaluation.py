@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from threadpoolctl import threadpool_limits
 
-from clustering.affinity import AffinityOptions, Clusters, propagate
+from clustering.affinity import Clusters, propagate
 from clustering.agreement import cohesion, separation, unit
 from clustering.baselines import agglomerate, distance_to_centre, distance_to_members, kmeans, tightest
 from clustering.coverage import coverage, mask_coverage
 from clustering.descriptors import describe
 from clustering.evaluate import consistency, random_clusters, recall
+from clustering.options import AffinityOptions
 from clustering.stability import Stability, StabilityOptions, stability
 from masks.errors import UserError
 from summaries.progress import Tick

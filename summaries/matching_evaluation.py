@@ -19,11 +19,11 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from clustering import transfer
-from clustering.appearance import AppearanceOptions
 from clustering.deep import DeepEncoder, pool
 from clustering.descriptors import describe
-from clustering.matching import Features, MatchingOptions, match_both
-from clustering.proposals import ProposalOptions, selective_search
+from clustering.matching import Features, match_both
+from clustering.options import AppearanceOptions, MatchingOptions, ProposalOptions
+from clustering.proposals import selective_search
 from clustering.reduction import learn
 from summaries.arrays import ANYTHING, read_arrays
 from summaries.files import digest, write_npz

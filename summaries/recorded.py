@@ -17,7 +17,8 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from masks.classifier import Classifier
 from masks.errors import UserError
-from masks.models import LITE_SIZES, InputFormat, choose_device, load_classifier
+from masks.input_options import InputFormat
+from masks.models import LITE_SIZES, choose_device, load_classifier
 
 Triple = tuple[
     Annotated[float, Field(allow_inf_nan=False)],

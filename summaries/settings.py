@@ -13,15 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from clustering.affinity import AffinityOptions
-from clustering.appearance import AppearanceOptions
-from clustering.proposals import ProposalOptions
-from clustering.prune import PruneOptions
-from clustering.similarity import SimilarityOptions
-from masks.binarize import BinaryOptions
+from clustering.options import AffinityOptions, AppearanceOptions, ProposalOptions, PruneOptions, SimilarityOptions
 from masks.errors import UserError
 from masks.options import OptionError, Options, hints
-from masks.schedule import DEFAULT_PRESET, Schedule, preset
+from masks.schedule import DEFAULT_PRESET, BinaryOptions, Schedule, preset
 
 T = TypeVar("T", bound=Options)
 

@@ -10,10 +10,7 @@ from typing import Annotated
 
 import tyro
 
-from clustering.affinity import AffinityOptions
-from clustering.proposals import ProposalOptions
-from clustering.prune import PruneOptions
-from clustering.similarity import SimilarityOptions
+from clustering.options import AffinityOptions, ProposalOptions, PruneOptions, SimilarityOptions
 from masks.models import choose_device
 from masks.options import Range
 from summaries.cli.again import recorded_classifier, settings_of_named

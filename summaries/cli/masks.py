@@ -10,9 +10,8 @@ from typing import Annotated
 
 import tyro
 
-from masks.binarize import BinaryOptions
 from masks.models import choose_device
-from masks.schedule import Schedule
+from masks.schedule import BinaryOptions, Schedule
 from summaries.cli.again import recorded_classifier, settings_of_named
 from summaries.cli.parsing import Expert, parse
 from summaries.pipeline import recorded_settings, redo

@@ -12,7 +12,8 @@ import tyro
 
 from masks.errors import UserError
 from masks.images import class_folders
-from masks.models import InputFormat, choose_device, load_classifier
+from masks.input_options import InputFormat
+from masks.models import choose_device, load_classifier
 from masks.options import OptionError, Range, Seed
 from masks.schedule import DEFAULT_PRESET, preset
 from summaries.backend import cores

@@ -11,7 +11,8 @@ import tyro
 
 from masks.errors import UserError
 from masks.options import Seed
-from specialize.build import Settings, build
+from specialize.build import build
+from specialize.options import Settings
 from summaries.cli.again import recorded_classifier
 from summaries.cli.parsing import Expert, parse
 from summaries.folders import claimed

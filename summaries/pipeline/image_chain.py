@@ -194,7 +194,7 @@ def _proposals_work(context: ImageContext, tick: Tick) -> dict[str, Any]:
 
 def _matching_network(context: ImageContext) -> bool:
     """Whether matching asks the network: for descriptors of boxes, or for the nearest images."""
-    from clustering.pairs import count_neighbours
+    from clustering.options import count_neighbours
 
     pairs, descriptor = context.settings.similarity.pairs, context.settings.appearance.descriptor
     return count_neighbours(pairs) is not None or descriptor != "hog"

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from clustering.affinity import DENSE_PARTS, AffinityOptions
+from clustering.affinity import DENSE_PARTS
+from clustering.options import AffinityOptions
 from clustering.pairs import adjacency
 from masks.errors import UserError
 from summaries.arrays import Array, read_arrays

@@ -17,8 +17,9 @@ from threadpoolctl import threadpool_limits
 from clustering.appearance import deep_encoder
 from clustering.descriptors import describe
 from clustering.matching import Features, mirror
-from clustering.pairs import all_pairs, count_neighbours, encode, nearest_pairs
-from clustering.proposals import ProposalOptions, choose, not_redundant, selective_search
+from clustering.options import ProposalOptions, count_neighbours
+from clustering.pairs import all_pairs, encode, nearest_pairs
+from clustering.proposals import choose, not_redundant, selective_search
 from clustering.reduction import learn
 from clustering.similarity import similarity
 from clustering.tiles import Tile

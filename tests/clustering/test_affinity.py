@@ -8,7 +8,8 @@ from scipy.sparse import csr_array
 from sklearn.cluster import AffinityPropagation
 
 from clustering import affinity
-from clustering.affinity import AffinityOptions, propagate, ranked
+from clustering.affinity import propagate, ranked
+from clustering.options import AffinityOptions
 
 
 def planted(sizes, seed=0, inside=0.9, outside=0.1):

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from clustering.appearance import AppearanceOptions, deep_encoder
+from clustering.appearance import deep_encoder
+from clustering.options import AppearanceOptions
 from masks.classifier import Classifier, Normalisation
 from masks.errors import UserError
 from masks.images import Frame

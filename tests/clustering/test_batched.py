@@ -8,10 +8,11 @@ import torch
 
 from clustering import batched
 from clustering.batched import Boxes, match_both
-from clustering.matching import Features, MatchingOptions
+from clustering.matching import Features
 from clustering.matching import masked_median as median_of_one
 from clustering.matching import match_both as match_both_of_one
-from clustering.similarity import SimilarityOptions, similarity
+from clustering.options import MatchingOptions, SimilarityOptions
+from clustering.similarity import similarity
 
 CPU = torch.device("cpu")
 

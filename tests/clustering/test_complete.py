@@ -5,7 +5,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from clustering.complete import complete
-from clustering.prune import PruneOptions
+from clustering.options import PruneOptions
 
 IMAGES, KINDS = 6, 3
 

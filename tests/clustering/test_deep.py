@@ -6,9 +6,10 @@ import torch
 from scipy.ndimage import map_coordinates
 from torch import nn
 
-from clustering.deep import DeepEncoder, DeepOptions, pool, sample
-from clustering.matching import Features, MatchingOptions, match
-from clustering.proposals import ProposalOptions, selective_search
+from clustering.deep import DeepEncoder, pool, sample
+from clustering.matching import Features, match
+from clustering.options import DeepOptions, MatchingOptions, ProposalOptions
+from clustering.proposals import selective_search
 from masks.classifier import Classifier, Normalisation
 from masks.images import Frame
 from masks.models import load_classifier

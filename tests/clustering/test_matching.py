@@ -4,19 +4,9 @@ import numpy as np
 import pytest
 
 from clustering.descriptors import describe
-from clustering.matching import (
-    Features,
-    Geometry,
-    MatchingOptions,
-    appearance,
-    lom,
-    masked_median,
-    match,
-    match_both,
-    mirror,
-    phm,
-)
-from clustering.proposals import ProposalOptions, selective_search
+from clustering.matching import Features, Geometry, appearance, lom, masked_median, match, match_both, mirror, phm
+from clustering.options import MatchingOptions, ProposalOptions
+from clustering.proposals import selective_search
 from tests.reference.lom_jacobi import lom as lom_slowly
 from tests.reference.lom_jacobi import share_area
 from tests.reference.lom_sequential import lom as lom_sequentially

@@ -7,7 +7,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from clustering.merge import SHARE, merge
-from clustering.prune import PruneOptions
+from clustering.options import PruneOptions
 
 IMAGES, KINDS, NEAR = 30, 3, 8
 

@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from clustering.pairs import all_pairs, count_neighbours, encode, nearest_pairs
+from clustering.options import count_neighbours
+from clustering.pairs import all_pairs, encode, nearest_pairs
 from masks.classifier import Classifier, Normalisation
 from masks.errors import UserError
 from masks.images import Frame

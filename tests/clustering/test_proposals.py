@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from clustering.grouping import STRATEGIES, _colour_spaces, _Segments, _texture_bins, groupings
-from clustering.proposals import ProposalOptions, choose, not_redundant, on_mask, selective_search
+from clustering.options import ProposalOptions
+from clustering.proposals import choose, not_redundant, on_mask, selective_search
 
 OPTIONS = ProposalOptions()
 

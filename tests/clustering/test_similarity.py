@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from clustering.descriptors import describe
-from clustering.matching import Features, MatchingOptions, match, mirror
+from clustering.matching import Features, match, mirror
+from clustering.options import MatchingOptions, SimilarityOptions
 from clustering.pairs import all_pairs
-from clustering.similarity import SimilarityOptions, similarity
+from clustering.similarity import similarity
 from summaries.stages.parts import TileFolder
 from tests.reference.similarity import similarity as dense_similarity
 

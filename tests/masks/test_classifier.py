@@ -13,7 +13,8 @@ from timm.data import create_transform, resolve_data_config
 
 from masks.class_names import find_class
 from masks.errors import UserError
-from masks.models import InputFormat, choose_device, load_classifier
+from masks.input_options import InputFormat
+from masks.models import choose_device, load_classifier
 
 
 def test_lite_is_imagenets_network() -> None:

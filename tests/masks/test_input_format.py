@@ -10,7 +10,8 @@ from torch import nn
 from masks.classifier import Normalisation
 from masks.errors import UserError
 from masks.images import Frame
-from masks.input_format import InputFormat, normalisation, overridden, own_format, size_of
+from masks.input_format import normalisation, overridden, own_format, size_of
+from masks.input_options import InputFormat
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

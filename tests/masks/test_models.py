@@ -12,7 +12,8 @@ from PIL import Image
 from timm.data import create_transform, resolve_data_config
 
 from masks.errors import UserError
-from masks.models import InputFormat, _timm_frame, load_classifier
+from masks.input_options import InputFormat
+from masks.models import _timm_frame, load_classifier
 
 NET = """
 import random

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from masks import world
-from masks.binarize import BinaryOptions, binarize
+from masks.binarize import binarize
 from masks.classifier import Classifier, Normalisation
 from masks.errors import UserError
 from masks.evaluate import drop, probabilities
@@ -18,7 +18,7 @@ from masks.models import load_classifier
 from masks.objective import area, greyness, log_odds, total_variation
 from masks.optimize import disc, optimize, smoothing, upsampling
 from masks.perturb import Blur, Constant, blend, gaussian_blur, parse_perturbation
-from masks.schedule import PRESETS, Schedule, Stage, preset
+from masks.schedule import PRESETS, BinaryOptions, Schedule, Stage, preset
 
 SIDE = 64
 

@@ -11,7 +11,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from masks.errors import UserError
-from masks.models import InputFormat, load_classifier
+from masks.input_options import InputFormat
+from masks.models import load_classifier
 from masks.weights import load_weights, read_state_dicts
 
 State = dict[str, Tensor]

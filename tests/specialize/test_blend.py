@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from specialize.blend import LARGEST_BONUS, NORMALISATIONS, Blend, blended, calibrate, class_scores, plain_blend
+from specialize.blend import LARGEST_BONUS, Blend, blended, calibrate, class_scores, plain_blend
+from specialize.options import NORMALISATIONS
 from tests.reference.blend import blend as slow
 
 CLASSES = np.array([1, 4, 6])

@@ -9,8 +9,8 @@ from masks.classifier import Classifier, Normalisation
 from masks.errors import UserError
 from masks.images import Frame
 from masks.models import load_classifier
-from specialize.features import FeatureOptions, find_places, find_tap, look, tapped
-from specialize.places import PlaceOptions
+from specialize.features import find_places, find_tap, look, tapped
+from specialize.options import FeatureOptions, PlaceOptions
 
 
 def wrapped(network: nn.Module, side: int = 32) -> Classifier:

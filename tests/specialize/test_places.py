@@ -8,9 +8,10 @@ import torch
 
 from clustering.deep import pool
 from masks.errors import UserError
+from specialize.options import PlaceOptions, SvmOptions
 from specialize.parts import find_shown, look_everywhere, part_machines
-from specialize.places import PlaceOptions, Places, boxes_in_shares, windows_of
-from specialize.svm import Group, SvmOptions
+from specialize.places import Places, boxes_in_shares, windows_of
+from specialize.svm import Group
 
 PLACES = Places(2, ((3, 8, 8),), 2, windows_of(PlaceOptions(sizes=(0.25,), step=0.125)), True)
 

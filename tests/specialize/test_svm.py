@@ -5,7 +5,8 @@ import pytest
 from sklearn.svm import SVC
 
 from specialize.controls import kmeans_groups, one_per_class, random_groups
-from specialize.svm import Group, SvmOptions, gram_of, negatives, train
+from specialize.options import SvmOptions
+from specialize.svm import Group, gram_of, negatives, train
 
 OPTIONS = SvmOptions()
 

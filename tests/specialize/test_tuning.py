@@ -5,8 +5,9 @@ import pytest
 
 from specialize.blend import plain_blend
 from specialize.evaluate import EQUAL_HARMS, evaluate, gain_at_equal_harm, table
+from specialize.options import TuningOptions
 from specialize.svm import Svms
-from specialize.tuning import Held, Method, TuningOptions, candidates, choose_weight, decide_all, right_along
+from specialize.tuning import Held, Method, candidates, choose_weight, decide_all, right_along
 
 CLASSES = np.array([0, 1])
 NONE = np.zeros(0, np.int64)

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from scipy.sparse import csr_array
 
-from clustering.affinity import AffinityOptions
+from clustering.options import AffinityOptions
 from masks.models import Classifier, load_classifier
 from summaries.cli import main
 from summaries.drawing import Picture

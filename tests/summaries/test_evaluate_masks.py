@@ -12,7 +12,8 @@ from PIL import Image
 
 from masks.baselines import ExtremalOptions, RiseOptions
 from masks.evaluate import most_salient, shape
-from masks.models import InputFormat, load_classifier
+from masks.input_options import InputFormat
+from masks.models import load_classifier
 from masks.perturb import parse_perturbation
 from masks.sanity import iou
 from masks.schedule import preset

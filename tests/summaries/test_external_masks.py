@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clustering.proposals import ProposalOptions
+from clustering.options import ProposalOptions
 from masks.errors import UserError
 from summaries.pipeline import STAGES, Job, run
 from summaries.store import Run

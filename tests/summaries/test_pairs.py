@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from clustering.pairs import count_neighbours, encode, nearest_pairs
+from clustering.options import count_neighbours
+from clustering.pairs import encode, nearest_pairs
 from masks.models import load_classifier
 from summaries.cli import main
 from summaries.stages import matched
