@@ -15,7 +15,8 @@ OPTIONS = ProposalOptions()
 CHILD = """
 import hashlib, sys
 import cv2, numpy as np
-from clustering.proposals import ProposalOptions, selective_search
+from clustering.options import ProposalOptions
+from clustering.proposals import selective_search
 image = np.frombuffer(sys.stdin.buffer.read(), np.uint8).reshape(64, 64, 3)
 print(hashlib.sha256(selective_search(image, ProposalOptions(), 7).tobytes()).hexdigest())
 """
