@@ -15,6 +15,16 @@ LIMIT = 10_000_000
 _MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}  # what spreadsheets write as "Unicode text"
 
 
+def why_no_file(path: Path) -> str:
+    """Why a path leads to no plain file; empty where it does."""
+    try:
+        if path.is_file():
+            return ""
+        return "is a folder" if path.is_dir() else "is no file" if path.exists() else "does not exist"
+    except (OSError, ValueError) as error:  # a name that no file can have
+        return f"cannot be a file: {getattr(error, 'strerror', None) or error}"
+
+
 def read_text(path: Path, what: str) -> str:
     """The text of a file: UTF-8 with or without a byte-order mark, or UTF-16 with one.
 
@@ -25,8 +35,8 @@ def read_text(path: Path, what: str) -> str:
     Raises:
         UserError: If it is no file, is too large, cannot be read, or is no text.
     """
-    if not path.is_file():
-        reason = "is a folder" if path.is_dir() else "is no file" if path.exists() else "does not exist"
+    reason = why_no_file(path)
+    if reason:
         raise UserError(f"{what} {path} {reason}")
     try:
         if path.stat().st_size > LIMIT:

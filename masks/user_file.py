@@ -25,6 +25,7 @@ import torch
 from torch import nn
 
 from masks.errors import UserError
+from masks.text_files import why_no_file
 
 
 def is_user_file(spec: str) -> bool:
@@ -37,7 +38,7 @@ def absolute_spec(spec: str) -> str:
     if not is_user_file(spec):
         return spec
     file, _, function = spec.rpartition(":")
-    return f"{Path(file).expanduser().absolute()}:{function}"
+    return f"{Path(file).absolute()}:{function}"
 
 
 def load_network(spec: str) -> nn.Module:
@@ -50,9 +51,10 @@ def load_network(spec: str) -> nn.Module:
         UserError: If there is no such file or function, it fails or ends the program, or returns something else.
     """
     file, _, function = spec.rpartition(":")
-    path = Path(file).expanduser().absolute()
-    if not path.is_file():
-        raise UserError(f"{path} {'is a folder' if path.is_dir() else 'does not exist'}: give FILE.py:FUNCTION")
+    path = Path(file).absolute()
+    reason = why_no_file(path)
+    if reason:
+        raise UserError(f"{path} {reason}: give FILE.py:FUNCTION")
     with _process_kept(path), _beside(path):
         module = _executed(path)
         build = getattr(module, function, None)

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from masks.errors import UserError
+from masks.text_files import why_no_file
 
 WRAPPERS = ("module", "_orig_mod", "model", "net", "network")
 """Names under which a network usually stands in another module, beside losses and metrics."""
@@ -42,8 +43,8 @@ def read_state_dicts(path: Path) -> list[tuple[str, dict[str, Tensor]]]:
         UserError: If the file is not there, is damaged, holds Python objects or no state dict.
     """
     what = f"`weights` {path}"
-    if not path.is_file():
-        reason = "is a folder" if path.is_dir() else "is no file" if path.exists() else "does not exist"
+    reason = why_no_file(path)
+    if reason:
         raise UserError(f"{what} {reason}")
     found = list(_state_dicts(_read(path, what), "", _DEPTH, set()))
     if not found:

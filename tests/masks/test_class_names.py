@@ -198,7 +198,7 @@ def test_what_is_no_class_map_is_one_line(tmp_path: Path, text: str) -> None:
 
 def test_a_class_map_that_is_no_text_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "latin").write_bytes(b"k\xe4se,cheese")
-    for path in (tmp_path, tmp_path / "missing", tmp_path / "latin"):
+    for path in (tmp_path, tmp_path / "missing", tmp_path / "latin", tmp_path / ("long" * 100), tmp_path / "nul\0"):
         with pytest.raises(UserError, match="class map"):
             read_class_map(path)
 

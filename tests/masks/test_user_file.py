@@ -157,6 +157,6 @@ def test_a_relative_file_is_named_from_everywhere(tmp_path: Path, monkeypatch: p
 
 def test_folders_and_missing_files_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "folder.py").mkdir()
-    for name in ("folder.py", "missing.py"):
+    for name in ("folder.py", "missing.py", "long" * 100 + ".py", "nul\0.py"):
         with pytest.raises(UserError, match=r"give FILE\.py:FUNCTION"):
             load_network(f"{tmp_path / name}:build")

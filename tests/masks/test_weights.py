@@ -220,7 +220,12 @@ def test_files_that_are_no_weights_are_one_line(tmp_path: Path) -> None:
     }.items():
         (tmp_path / name).write_bytes(data)
     (tmp_path / "folder.pt").mkdir()
-    for path in sorted(tmp_path.iterdir()):
+    for path in [
+        *sorted(tmp_path.iterdir()),
+        tmp_path / "missing.pt",
+        tmp_path / ("long" * 100),
+        tmp_path / "nul\0.pt",
+    ]:
         if path.stem != "whole":
             with pytest.raises(UserError, match="`weights` ") as caught:
                 read_state_dicts(path)
