@@ -128,3 +128,13 @@ def test_a_frame_that_timm_pads_is_told() -> None:
     frame, notes = _timm_frame(config | {"crop_mode": "border"})
     assert frame.resize == math.floor(224 / config["crop_pct"])
     assert notes == ["photographs are cut to the frame, where timm pads them"]
+
+
+def test_a_frame_that_is_not_square_is_filled(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(NET.format(classes=""))
+    white = [Image.new("RGB", size, "white") for size in ((90, 60), (60, 90), (75, 75), (20, 300), (33, 8))]
+    for spec in (f"{tmp_path}/net.py:Net", "timm:resnet18", "torchvision:resnet18"):
+        for size in (None, (40, 60), (60, 40)):
+            frame = load_classifier(spec, weights="none", input_format=InputFormat(input_size=size)).frame
+            assert frame.size == (size or ((32, 48) if "net.py" in spec else (224, 224)))
+            assert all((frame.cut(photograph) == 255).all() for photograph in white)
