@@ -2,8 +2,9 @@
 
 A folder is claimed before anything is written into it (:func:`claimed`). A folder that holds files and is none of
 ours is refused. While it is claimed, each file that is written into it is named in its record, ``.written``: a line
-that says what kind of folder it is, then a path a line, in the order of writing. Only files that the record names are
-ever removed or overwritten, and neither follows a link inside the folder.
+that says what kind of folder it is, then a line for each file, ``+ PATH`` before it is first written and ``- PATH``
+when it is removed. Only files that the record names are ever removed or overwritten, and neither follows a link inside
+the folder.
 
 :func:`inside` does the same for reading: a folder that somebody sent cannot lead out of itself.
 """
@@ -90,14 +91,14 @@ class Claim:
                 aside = _free_name(path)
                 path.rename(aside)
                 _log.warning("%s was not written by this program: it is now %s", path, aside.name)
-            self._append(name.as_posix())
+            self._append(f"+ {name.as_posix()}")
             self._files.add(name)
 
     def adopt(self, name: Path) -> None:
         """Names a file in the record that a person may have made, and whose content was taken over."""
         with self._lock:
             if name not in self._files:
-                self._append(name.as_posix())
+                self._append(f"+ {name.as_posix()}")
                 self._files.add(name)
 
     def remove(self, names: Iterable[Path]) -> None:
@@ -113,6 +114,7 @@ class Claim:
                     with suppress(OSError):  # it holds something else
                         (self.folder / parent).rmdir()
             with self._lock:
+                self._append(f"- {name.as_posix()}")
                 self._files.discard(name)
 
     def within(self, folder: Path) -> list[Path]:
@@ -309,4 +311,11 @@ def _read_record(folder: Path) -> tuple[list[str], list[str]] | None:
     words = header.split()
     if len(words) < 2 or words[0] != _PROGRAM or words[1] not in KINDS:
         return None
-    return words, [one for one in lines if one and not one.startswith("/") and ".." not in Path(one).parts]
+    files: dict[str, None] = {}
+    for line in lines:
+        sign, _, name = line.partition(" ")
+        if sign == "-":
+            files.pop(name, None)
+        elif sign == "+" and name and not name.startswith("/") and ".." not in Path(name).parts:
+            files[name] = None
+    return words, list(files)

@@ -72,12 +72,35 @@ def read_names(run: Path, summaries: Sequence[Summary]) -> dict[int, str]:
     return {number: record.names[exemplar] for number, exemplar in exemplars.items() if exemplar in record.names}
 
 
-def carry_names(run: Path, names: Mapping[int, str], summaries: Sequence[Summary]) -> None:
-    """Notes the names that summaries will have, before ``summaries.json`` is written; those of now stay as well."""
+def carry_names(run: Path, old: Sequence[Summary], new: Sequence[Summary]) -> dict[int, str]:
+    """Finds the names of new summaries, and notes them before ``summaries.json`` is written; those of now stay as well.
+
+    A name goes to the summary with the same exemplar, else to the one that shares most of the members.
+
+    Args:
+        run: The run folder, claimed.
+        old: As they stand in its ``summaries.json``.
+        new: As they will stand there.
+
+    Returns:
+        Names by new number.
+    """
+    names = read_names(run, old)
+    exemplars = {exemplar_of(one): one.summary for one in new}
+    members = {one.summary: {(m.image, m.box) for m in one.members} for one in new}
+    carried, noted = {}, {}
+    for one in (one for one in old if one.summary in names):
+        exemplar, before = exemplar_of(one), {(m.image, m.box) for m in one.members}
+        noted[exemplar] = names[one.summary]
+        alike = [number for number, now in members.items() if 2 * len(now & before) > len(now | before)]
+        for number in [exemplars[exemplar]] if exemplar in exemplars else alike:
+            carried[number] = names[one.summary]
     record = _read_record(run)
-    noted = record.names | {exemplar_of(one): names[one.summary] for one in summaries if one.summary in names}
-    if noted != record.names:
-        write_json(run / "names.json", {"names": noted, "tables": record.tables})
+    noted = record.names | noted | {exemplar: carried[n] for exemplar, n in exemplars.items() if n in carried}
+    table = inside(run, "names.csv")
+    if table.exists():  # what a person wrote there is noted now, and its numbers are of no more use
+        write_json(run / "names.json", {"names": noted, "tables": [hash_bytes(table.read_bytes())]})
+    return carried
 
 
 def write_names(run: Path, names: Mapping[int, str], summaries: Sequence[Summary]) -> None:

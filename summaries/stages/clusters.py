@@ -59,7 +59,6 @@ def run_clusters(path: Path, settings: Settings, *, seed: int) -> dict[str, Any]
     groups.sort(key=lambda group: (-len(group.stay), group.exemplar))  # the largest first, now that they are complete
 
     summaries = [_summary(number, group, boxes, clusters) for number, group in enumerate(groups)]
-    names = _carried_names(path, summaries)
     home = {member.part: (summary, member) for summary in summaries for member in summary.members}
     rows = []
     for part in range(boxes.count):
@@ -68,7 +67,10 @@ def run_clusters(path: Path, settings: Settings, *, seed: int) -> dict[str, Any]
         exemplar = int(summary is not None and summary.exemplar == part)
         cluster, similar = (summary.summary, member.similarity) if summary is not None and member else (-1, None)
         rows.append(PartRow(part, boxes.id(part), boxes.region(part), x0, y0, x1, y1, cluster, exemplar, similar))
-    carry_names(path, names, summaries)
+    old = read_summaries(path) if (path / "summaries.json").exists() else []
+    names = carry_names(path, old, summaries)
+    for name in sorted(set(read_names(path, old).values()) - set(names.values())):
+        say(f"  the name {name!r} waits in names.json: no summary has its exemplar or most of its parts now")
     write_csv(path / "parts.csv", PartRow, rows)
     write_json(path / "summaries.json", [summary.to_json() for summary in summaries])
     if (path / "names.csv").exists():
@@ -79,24 +81,6 @@ def run_clusters(path: Path, settings: Settings, *, seed: int) -> dict[str, Any]
         "preference": clusters.preference,
         "converged": clusters.converged,
     }
-
-
-def _carried_names(path: Path, summaries: Sequence[Summary]) -> dict[int, str]:
-    """The names of the summaries that were there before, for those that share most of their parts with them."""
-    if not (path / "summaries.json").exists():
-        return {}
-    old = read_summaries(path)
-    names = read_names(path, old)
-    before = {one.summary: {(m.image, m.box) for m in one.members} for one in old}
-    kept = {}
-    for number, name in names.items():
-        for one in summaries:
-            now = {(m.image, m.box) for m in one.members}
-            if len(now & before[number]) * 2 > len(now | before[number]):
-                kept[one.summary] = name
-    for name in sorted(set(names.values()) - set(kept.values())):
-        say(f"  the name {name!r} waits in names.json: no summary has its exemplar or most of its parts now")
-    return kept
 
 
 class _Boxes:
