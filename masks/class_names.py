@@ -80,7 +80,7 @@ def find_class(text: str, labels: Sequence[ClassLabel], count: int) -> int | Non
     hint = (
         f"did you mean {' or '.join(map(repr, close))}?"
         if close
-        else "give its index, a WordNet id or a name (--target CLASS)"
+        else "give its index, a WordNet id or a name as `target`"
     )
     raise UserError(f"the network knows no class {text!r}: {hint}")
 

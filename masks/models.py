@@ -66,7 +66,7 @@ def choose_device(name: str) -> torch.device:
     except RuntimeError:
         raise UserError(f"unknown device {name!r}: use auto, cpu or cuda") from None
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UserError(f"device {name} is not on this machine: use --device cpu or --device auto")
+        raise UserError(f"device {name} is not on this machine: give `device` cpu or auto")
     if device.type not in ("cpu", "cuda"):
         raise UserError(f"device {name!r} is not supported: use auto, cpu or cuda")
     return device
