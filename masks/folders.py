@@ -1,29 +1,161 @@
 """Which files a class folder holds, which class folders a root holds, and the id that each file gets.
 
-An id becomes the name of files of a run (ID.png, ID.npz), so it is a plain file name: short enough for a suffix and
-the suffix of a temporary file, without separators, and never hidden.
+Folders are taken as they are: hidden ones, those that other programs make beside photographs, and those without any
+picture are passed over with a line; a class whose pictures lie one folder deeper is found. Whatever else is a file is
+listed, broken links included, so that it is on record when it cannot be read.
 """
 
 from __future__ import annotations
 
+import logging
+import os
 import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
-MAX_ID_BYTES = 220
-"""Longest id in bytes of UTF-8: a file name has at most 255, and a temporary one adds its suffix and a process id."""
+from masks.errors import UserError
+from masks.ids import safe_id
+from masks.reading import is_image_name
+
+MADE_BY_PROGRAMS = frozenset(
+    ("@eaDir", "@Recycle", "#recycle", "$RECYCLE.BIN", "System Volume Information", "__MACOSX", "lost+found")
+)
+"""Folders that file servers, archives and file systems put beside photographs; some hold previews of them."""
+
+NESTED = "images"
+"""The folder inside a class folder that some collections keep the pictures of the class in."""
+
+RECORD = "run.json"
+"""What a folder that this program wrote holds: its pictures are results, no photographs."""
+
+_log = logging.getLogger(__name__)
 
 
-def is_safe_id(text: str) -> bool:
-    r"""Whether a text may be the id of an image: a plain file name that leads nowhere else.
+@dataclass(frozen=True)
+class ImageFile:
+    """A file of the class folder, before it is read.
 
-    Not empty, at most :data:`MAX_ID_BYTES` of UTF-8, no ``/`` or ``\``, no control characters, no lone surrogates (what
-    Python makes of bytes that are no UTF-8), not beginning with a dot.
-
-    Example:
-        >>> [is_safe_id(text) for text in ("n03028079_12", "../../x", ".hidden", "a/b", "")]
-        [True, False, False, False, False]
+    Attributes:
+        id: The file's name without its suffix; with the suffix where two files would share an id, and made safe (see
+            `masks.ids`) with a part of its hash where it is not.
+        path: The file.
     """
-    if not text or text.startswith(".") or any(character in text for character in "/\\"):
+
+    id: str
+    path: Path
+
+
+def class_folders(folder: Path) -> list[Path]:
+    """The class folders of a root: a folder with no picture directly in it.
+
+    What is passed over is told in a line.
+
+    Returns:
+        The folders with pictures in sorted order, or an empty list where the folder itself is a class folder.
+
+    Raises:
+        UserError: If the folder is not there or is not a folder, or holds pictures as well as class folders.
+    """
+    files, folders = _look_into(folder)
+    pictures = [file for file in files if is_image_name(file)]
+    holding = [child for child in folders if _holds_pictures(child, deeper=True)]
+    names = _list([child.name for child in holding])
+    if pictures:
+        if len(holding) > 1 or any(_count_pictures(child) > len(pictures) for child in holding):
+            raise UserError(
+                f"{folder} holds pictures ({_list([file.name for file in pictures])}) beside folders of pictures "
+                f"({names}): move the pictures away to run each folder as a class, or the folders to run the pictures"
+            )
+        if holding:
+            _log.warning("passed over, inside of the class folder %s: %s", folder, names)
+        return []
+    if [child.name.casefold() for child in holding] == [NESTED]:
+        return []
+    passed = sorted(child.name for child in folder.iterdir() if child.is_dir() and child not in holding)
+    if holding and passed:
+        _log.warning("passed over in %s, without pictures of a class: %s", folder, _list(passed))
+    return holding
+
+
+def list_images(folder: Path) -> list[ImageFile]:
+    """All visible files of a class folder, sorted by name, each with an id of its own.
+
+    Where no picture is directly in it, but all are in one folder in it, as in ``CLASS/images``, that is looked into.
+
+    Raises:
+        UserError: If the folder is not there, or holds no file at all, or several folders with pictures.
+    """
+    files, folders = _look_into(folder)
+    if not any(map(is_image_name, files)):
+        holding = [child for child in folders if _holds_pictures(child, deeper=False)]
+        if len(holding) > 1:
+            names = _list([child.name for child in holding])
+            raise UserError(f"{folder} holds no pictures, but folders in it do ({names}): give one class of them")
+        for child in holding:
+            files += _look_into(child)[0]
+    if not files:
+        raise UserError(f"{folder} is empty: give a folder of images of one class")
+    taken: set[str] = set()
+    found = []
+    for path in files:
+        name = safe_id(path.stem)
+        if _key(name) in taken:
+            name = safe_id(path.name)
+        while _key(name) in taken:
+            name = safe_id(name + "_")
+        taken.add(_key(name))
+        found.append(ImageFile(name, path))
+    return found
+
+
+def _key(name: str) -> str:
+    """What is the same for names that some file system takes for one."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _look_into(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The visible files of a folder, whatever they are, and its folders, each sorted by name."""
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "does not exist"
+        raise UserError(f"{folder} {what}: give a folder of images of one class")
+    files: list[Path] = []
+    folders: list[Path] = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if not entry.name.startswith("."):
+                    (folders if _is_folder(entry) else files).append(folder / entry.name)
+    except OSError as error:
+        raise UserError(f"{folder} cannot be read ({error.strerror or error}): see to its permissions") from None
+    return sorted(files), sorted(child for child in folders if child.name not in MADE_BY_PROGRAMS)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False  # it is listed as a file, whose reason says what is wrong with it
+
+
+def _holds_pictures(folder: Path, *, deeper: bool) -> bool:
+    """Whether a folder has a picture directly in it, or one folder deeper; a folder that cannot be read has.
+
+    A class that cannot be read is then reported when it is run, and not passed over as if nothing were in it.
+    """
+    try:
+        files, folders = _look_into(folder)
+    except UserError:
+        return True
+    if folder / RECORD in files:
         return False
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
-        return False
-    return len(text.encode()) <= MAX_ID_BYTES
+    return any(map(is_image_name, files)) or (deeper and any(_holds_pictures(f, deeper=False) for f in folders))
+
+
+def _count_pictures(folder: Path) -> int:
+    files, folders = _look_into(folder)
+    return sum(map(is_image_name, files)) + sum(sum(map(is_image_name, _look_into(f)[0])) for f in folders)
+
+
+def _list(names: Sequence[str], most: int = 5) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

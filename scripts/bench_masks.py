@@ -84,7 +84,8 @@ def photographs(classifier: Classifier, root: Path, count: int) -> tuple[Tensor,
         target = find_class(folder.name, classifier.labels, classifier.count_classes())
         found = []
         for record in list_images(folder):
-            frame = classifier.frame.cut(read_image(record.path).pixels)
+            read = read_image(record.path)
+            frame = classifier.frame.cut(read.pixels, size=read.size)
             with torch.inference_mode():
                 predicted = int(classifier.logits(classifier.to_tensor([frame])).argmax())
             if target is not None and predicted == target:

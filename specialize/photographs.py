@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,14 +13,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from masks.classifier import Classifier, find_class
-from masks.errors import UserError
-from masks.images import UnusableImageError, class_folders, list_images, read_image
+from masks.errors import UnusableImageError, UserError
+from masks.folders import class_folders, list_images
+from masks.reading import file_sha256, is_image_name, read_image
 from specialize.features import Tap, look
 from specialize.leakage import Prints, dhash
 from summaries.arrays import ANYTHING, read_arrays
 from summaries.files import write_npz
 from summaries.progress import Tick
 from summaries.store import Run
+
+_log = logging.getLogger(__name__)
 
 BATCH = 32
 """Images that go through the network at once."""
@@ -138,21 +141,28 @@ class Looker:
         Returns:
             The album of those that could be read, and the others with their reason.
         """
-        names = [hashlib.sha256(photo.path.read_bytes()).hexdigest() for photo in photos]
+        names: list[str] = []
         failed: dict[int, str] = {}
+        for k, photo in enumerate(photos):
+            try:
+                names.append(file_sha256(photo.path))
+            except UnusableImageError as error:
+                names.append("")
+                failed[k] = str(error)
 
         def frames() -> Iterator[tuple[str, NDArray[np.uint8]]]:
             for k, (name, photo) in enumerate(zip(names, photos, strict=True)):
-                if name not in self._seen:
+                if k not in failed and name not in self._seen:
                     try:
-                        yield name, self.classifier.frame.cut(read_image(photo.path).pixels)
+                        read = read_image(photo.path)
+                        yield name, self.classifier.frame.cut(read.pixels, size=read.size)
                     except UnusableImageError as error:
                         failed[k] = str(error)
                 tick(k + 1, len(photos))
 
         self._look(frames())
         usable = [k for k in range(len(photos)) if k not in failed]
-        skipped = [{"path": str(photos[k].path), "reason": reason} for k, reason in failed.items()]
+        skipped = [{"path": str(photos[k].path), "reason": failed[k]} for k in sorted(failed)]
         labels = np.array([photos[k].label for k in usable], dtype=np.int64)
         return self._album([str(photos[k].path) for k in usable], [names[k] for k in usable], labels), skipped
 
@@ -201,6 +211,8 @@ class Looker:
 def list_photos(root: Path, classifier: Classifier, *, what: str) -> list[Photo]:
     """The photographs of a root of class folders, or of a folder whose files name their class.
 
+    What is passed over, as folders without pictures are, is told in a line (see `masks.folders.class_folders`).
+
     A folder is named as a class (see `masks.classifier.find_class`); a file's name begins with the class's index, or
     holds its WordNet id, as in ``0065_n02085620_chihuahua.jpg``.
 
@@ -223,7 +235,11 @@ def list_photos(root: Path, classifier: Classifier, *, what: str) -> list[Photo]
             raise UserError(f"{what} {folder} is named after no class")
         photos += [Photo(file.path, label) for file in list_images(folder)]
     if not folders:
-        photos = [Photo(file.path, _class_of(file.path, classifier, count, what)) for file in list_images(root)]
+        files = [file.path for file in list_images(root)]
+        others = [path.name for path in files if not is_image_name(path)]
+        if others:
+            _log.warning("passed over in %s, no pictures: %s", root, ", ".join(others))
+        photos = [Photo(path, _class_of(path, classifier, count, what)) for path in files if is_image_name(path)]
     if not photos:
         raise UserError(f"{what} {root} holds no photographs")
     return photos

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from masks.classifier import Classifier
-from masks.images import read_image
+from masks.reading import read_image
 from specialize.boost import Boost
 from specialize.build import PICTURES as EXEMPLARS
 from specialize.evaluate import Changed
@@ -106,7 +106,8 @@ def write_page(
 def _show(folder: Path, model: Model, boost: Boost, classifier: Classifier, change: Changed) -> Shown:
     path = Path(boost.album.names[change.image])
     name = f"{hashlib.sha256(str(path).encode()).hexdigest()[:12]}.jpg"
-    frame = classifier.frame.cut(read_image(path).pixels)
+    read = read_image(path)
+    frame = classifier.frame.cut(read.pixels, size=read.size)
     write_bytes(folder / PICTURES / name, jpeg(photograph(frame)))
     exemplar, summary = None, ""
     if change.summary is not None:

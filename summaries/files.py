@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from masks.errors import UserError
-from masks.folders import is_safe_id
+from masks.ids import is_safe_id
 from summaries.folders import record_file
 
 if TYPE_CHECKING:

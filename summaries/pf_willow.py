@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import io
 
-from masks.errors import UserError
-from masks.images import UnusableImageError, is_image_name, read_image
+from masks.errors import UnusableImageError, UserError
+from masks.reading import is_image_name, read_image
 
 ALPHAS = (0.05, 0.10, 0.15)
 """Thresholds of PCK, fractions of the longer side of the object's box."""
@@ -84,7 +84,7 @@ def _read(of: str, path: Path) -> Annotated:
     if not annotation.is_file():
         raise UserError(f"{path} has no keypoints: {annotation.name} must lie beside it")
     try:
-        photograph = read_image(path)
+        photograph = read_image(path, reduce=False)  # its keypoints are in its own pixels
     except UnusableImageError as error:
         raise UserError(f"{path} cannot be used: {error}") from None
     try:

@@ -91,10 +91,21 @@ class ImageContext:
         return {name: values[name] for name in stages}
 
 
-def _images_inputs(context: ImageContext) -> dict[str, Any]:
-    from masks.images import list_images
+def _mark(path: Path) -> str:
+    """What tells whether a file of the class folder changed: a short hash of its bytes, or why it cannot be read."""
+    from masks.errors import UnusableImageError
+    from masks.reading import file_sha256
 
-    listing = [(file.path.name, hash_file(file.path)) for file in list_images(context.folder)]
+    try:
+        return file_sha256(path)[:16]
+    except UnusableImageError as error:
+        return str(error)
+
+
+def _images_inputs(context: ImageContext) -> dict[str, Any]:
+    from masks.folders import list_images
+
+    listing = [(file.path.name, _mark(file.path)) for file in list_images(context.folder)]
     return {
         "folder": str(context.folder.absolute()),
         "files": digest(listing),

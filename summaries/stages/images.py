@@ -11,8 +11,10 @@ import numpy.typing as npt
 import torch
 
 from masks.classifier import Classifier, ClassLabel
-from masks.errors import UserError
-from masks.images import ImageFile, Photograph, UnusableImageError, list_images, read_all
+from masks.errors import UnusableImageError, UserError
+from masks.folders import ImageFile, list_images
+from masks.ids import recorded_path
+from masks.reading import read_image
 from summaries.files import write_csv, write_png
 from summaries.folders import remove_files
 from summaries.progress import Tick
@@ -46,25 +48,21 @@ def run_images(path: Path, folder: Path, classifier: Classifier, selection: Sele
     files = list_images(folder)
     limit = selection.limit if selection.limit is not None else len(files)
     rows: list[ImageRow] = []
-    waiting: list[tuple[int, Photograph, npt.NDArray[np.uint8]]] = []
+    waiting: list[tuple[int, npt.NDArray[np.uint8]]] = []
+    seen: dict[str, str] = {}
     used = 0
 
     def decide() -> None:
         nonlocal used
-        frames = [frame for _, _, frame in waiting]
-        for (place, photograph, frame), (predicted, p0) in zip(
-            waiting, predict(classifier, frames, selection.target), strict=True
-        ):
+        frames = [frame for _, frame in waiting]
+        for (place, frame), (predicted, p0) in zip(waiting, predict(classifier, frames, selection.target), strict=True):
             if used == limit:
                 break
             reason = "" if selection.keep_misclassified else _misclassified(classifier, predicted, selection.target)
             rows[place] = replace(
                 rows[place],
-                sha256=photograph.sha256,
-                width=photograph.pixels.width,
-                height=photograph.pixels.height,
                 status="skipped" if reason else "ok",
-                reason=reason,
+                reason=reason or rows[place].reason,
                 predicted=predicted,
                 p0=p0,
             )
@@ -73,12 +71,11 @@ def run_images(path: Path, folder: Path, classifier: Classifier, selection: Sele
                 used += 1
         waiting.clear()
 
-    for done, (file, result) in enumerate(read_all(files)):
-        rows.append(_unread(file))
-        if isinstance(result, UnusableImageError):
-            rows[-1] = replace(rows[-1], status="skipped", reason=str(result))
-        else:
-            waiting.append((len(rows) - 1, result, classifier.frame.cut(result.pixels)))
+    for done, file in enumerate(files):
+        row, frame = _read(file, classifier, seen)
+        rows.append(row)
+        if frame is not None:
+            waiting.append((len(rows) - 1, frame))
         if len(waiting) == PREDICT_BATCH:
             decide()
             if used == limit:
@@ -109,8 +106,30 @@ def predict(
     return list(zip(predicted.tolist(), p.gather(1, wanted[:, None])[:, 0].tolist(), strict=True))
 
 
-def _unread(file: ImageFile) -> ImageRow:
-    return ImageRow(file.id, str(file.path), "", None, None, "", "", None, None)
+def _read(
+    file: ImageFile, classifier: Classifier, seen: dict[str, str]
+) -> tuple[ImageRow, npt.NDArray[np.uint8] | None]:
+    """Reads a file; of its pixels only the frame is kept.
+
+    Args:
+        file: The file.
+        classifier: Knows the frame.
+        seen: Ids by the hash of their pixels; the file's own is added.
+
+    Returns:
+        Its row, without status where it waits for the network, and its frame then.
+    """
+    row = ImageRow(file.id, recorded_path(file.path), "", None, None, "", "", None, None)
+    try:
+        photograph = read_image(file.path)
+    except UnusableImageError as error:
+        return replace(row, status="skipped", reason=str(error)), None
+    width, height = photograph.size
+    row = replace(row, sha256=photograph.sha256, width=width, height=height, reason=photograph.note)
+    first = seen.setdefault(photograph.hash_pixels(), file.id)
+    if first != file.id:
+        return replace(row, status="skipped", reason=f"the same picture as {first}"), None
+    return row, classifier.frame.cut(photograph.pixels, size=photograph.size)
 
 
 def _end(rows: Sequence[ImageRow], limit: int) -> int:

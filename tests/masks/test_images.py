@@ -1,121 +1,14 @@
-"""Reading of any image, and the frame."""
-
-import io
-from pathlib import Path
+"""The frame of a photograph."""
 
 import numpy as np
 import pytest
 import torchvision
 from PIL import Image
 
-from masks.errors import UserError
-from masks.images import Frame, UnusableImageError, class_folders, list_images, read_all, read_image
+from masks import images
+from masks.images import Frame
 
 RNG = np.random.default_rng(0)
-PIXELS = RNG.integers(0, 256, (48, 64, 3), dtype=np.uint8)
-
-
-def save(path: Path, image: Image.Image, **options: object) -> Path:
-    image.save(path, **options)
-    return path
-
-
-def test_sixteen_bit_grey_keeps_its_upper_bits(tmp_path: Path) -> None:
-    values = RNG.integers(0, 65536, (40, 50), dtype=np.uint16)
-    for name in ("a.png", "a.tif"):
-        read = np.asarray(read_image(save(tmp_path / name, Image.fromarray(values))).pixels)
-        np.testing.assert_array_equal(read, np.repeat((values >> 8).astype(np.uint8)[..., None], 3, 2))
-
-
-@pytest.mark.parametrize("mode", ["L", "1", "P", "RGB", "CMYK", "YCbCr"])
-def test_any_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
-    image = Image.fromarray(PIXELS)
-    suffix = "tif" if mode in ("CMYK", "YCbCr") else "png"
-    path = save(tmp_path / f"a.{suffix}", image.convert(mode))
-    assert read_image(path).pixels.mode == "RGB"
-    assert read_image(path).pixels.size == (64, 48)
-
-
-def test_transparency_is_put_on_white(tmp_path: Path) -> None:
-    rgba = np.zeros((40, 40, 4), np.uint8)
-    rgba[:20, :, 3] = 255
-    read = np.asarray(read_image(save(tmp_path / "a.png", Image.fromarray(rgba))).pixels)
-    assert (read[:20] == 0).all()
-    assert (read[20:] == 255).all()
-
-
-def test_transparent_palette_is_put_on_white(tmp_path: Path) -> None:
-    image = Image.new("P", (40, 40), 0)
-    image.putpalette([255, 0, 0, 0, 255, 0])
-    path = save(tmp_path / "a.png", image, transparency=0)
-    assert (np.asarray(read_image(path).pixels) == 255).all()
-
-
-def test_exif_orientation_is_applied(tmp_path: Path) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6  # turned by 90 degrees
-    path = save(tmp_path / "a.png", Image.fromarray(PIXELS), exif=exif)
-    np.testing.assert_array_equal(np.asarray(read_image(path).pixels), np.rot90(PIXELS, -1))
-
-
-def jpeg() -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(PIXELS).save(buffer, format="JPEG")
-    return buffer.getvalue()
-
-
-@pytest.mark.parametrize(
-    ("name", "data", "reason"),
-    [
-        ("a.jpg", b"", "empty file"),
-        ("a.jpg", b"not an image at all", "unreadable"),
-        ("a.jpg", jpeg()[: len(jpeg()) // 2], "truncated"),
-        ("a.txt", b"words", "not an image file"),
-        ("a.png", b"\x89PNG\r\n\x1a\n" + b"\0" * 50, "unreadable"),
-    ],
-)
-def test_unusable_files_tell_why(tmp_path: Path, name: str, data: bytes, reason: str) -> None:
-    (tmp_path / name).write_bytes(data)
-    with pytest.raises(UnusableImageError, match=reason):
-        read_image(tmp_path / name)
-
-
-def test_tiny_and_floating_point_images_tell_why(tmp_path: Path) -> None:
-    save(tmp_path / "a.png", Image.fromarray(PIXELS[:20]))
-    with pytest.raises(UnusableImageError, match="too small: 64x20"):
-        read_image(tmp_path / "a.png")
-    save(tmp_path / "a.tif", Image.fromarray(np.ones((40, 40), np.float32)))
-    with pytest.raises(UnusableImageError, match="floating-point"):
-        read_image(tmp_path / "a.tif")
-
-
-def test_listing_is_sorted_with_ids_of_their_own(tmp_path: Path) -> None:
-    for name in ("b.png", "a.jpg", "a.png", "A.gif", ".hidden.png"):
-        (tmp_path / name).write_bytes(b"x")
-    files = list_images(tmp_path)
-    assert [file.path.name for file in files] == ["A.gif", "a.jpg", "a.png", "b.png"]
-    assert len({file.id.casefold() for file in files}) == 4
-    assert files[-1].id == "b"
-    assert all(isinstance(result, UnusableImageError) for _, result in read_all(files))
-
-
-def test_no_folder_and_empty_folder_say_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="does not exist"):
-        list_images(tmp_path / "missing")
-    with pytest.raises(UserError, match="is empty"):
-        list_images(tmp_path)
-    (tmp_path / "file").write_text("x")
-    with pytest.raises(UserError, match="is a file"):
-        class_folders(tmp_path / "file")
-
-
-def test_a_folder_without_images_is_a_root(tmp_path: Path) -> None:
-    for name in ("b", "a"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "readme.txt").write_text("x")
-    assert [folder.name for folder in class_folders(tmp_path)] == ["a", "b"]
-    (tmp_path / "c.jpg").write_bytes(b"x")
-    assert class_folders(tmp_path) == []
 
 
 @pytest.mark.parametrize("size", [(300, 200), (200, 300), (257, 301), (224, 224), (100, 640)])
@@ -192,3 +85,53 @@ def test_a_photograph_that_would_not_cover_the_frame_is_refused() -> None:
     for resize in (63, 0, -3, (64, 95)):
         with pytest.raises(ValueError, match="does not cover"):
             Frame((64, 96), resize, "bilinear")
+
+
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic", "lanczos"])
+def test_the_frame_of_a_photograph_is_the_crop_of_its_resized_copy(interpolation: str) -> None:
+    rng = np.random.default_rng(1)
+    kind = images.INTERPOLATIONS[interpolation]
+    for _ in range(60):
+        width, height = (int(side) for side in rng.integers(40, 700, 2))
+        if max(width, height) > 8 * min(width, height):
+            continue
+        photograph = Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8))
+        shorter = int(rng.integers(96, 130))
+        resized = (shorter, int(shorter * height / width))
+        if width > height:
+            resized = (int(shorter * width / height), shorter)
+        expected = np.asarray(photograph.resize(resized, kind))
+        top, left = round((resized[1] - 96) / 2), round((resized[0] - 96) / 2)
+        found = Frame((96, 96), shorter, interpolation).cut(photograph)
+        np.testing.assert_array_equal(found, expected[top : top + 96, left : left + 96])
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("size", [(40, 2400), (2400, 40), (33, 1200)])
+def test_an_elongated_photograph_is_cropped_before_it_is_resized(
+    size: tuple[int, int], interpolation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = np.random.default_rng(2).integers(0, 256, (max(1, size[1] // 30), max(1, size[0] // 30), 3), dtype=np.uint8)
+    photograph = Image.fromarray(small).resize(size, Image.Resampling.BICUBIC)
+    frame = Frame((96, 96), 110, interpolation)
+    asked = []
+    resize = Image.Image.resize
+    monkeypatch.setattr(
+        Image.Image,
+        "resize",
+        lambda self, size, *more, **named: asked.append(size) or resize(self, size, *more, **named),
+    )
+    found = frame.cut(photograph)
+    assert asked == [(96, 96)]
+    monkeypatch.setattr(images, "MUCH_LARGER", 1e9)
+    in_full = frame.cut(photograph)
+    assert np.abs(found.astype(int) - in_full).max() <= 2
+    assert np.abs(found.astype(int) - in_full).mean() < 0.1
+
+
+def test_the_frame_of_a_reduced_photograph_is_that_of_the_full_one() -> None:
+    small = np.random.default_rng(3).integers(0, 256, (20, 29, 3), dtype=np.uint8)
+    photograph = Image.fromarray(small).resize((800, 532), Image.Resampling.BICUBIC)
+    frame = Frame((96, 96), 110, "bilinear")
+    reduced = frame.cut(photograph.reduce(2), size=photograph.size)
+    assert np.abs(reduced.astype(int) - frame.cut(photograph)).mean() < 1.5

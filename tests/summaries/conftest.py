@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import shutil
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -140,10 +141,10 @@ class Folder:
         return path
 
     def add_plain(self, name: str, folder: str = "textured") -> Path:
-        """A photograph that the network gives to the class `plain`."""
+        """A photograph that the network gives to the class `plain`, of a colour of its own."""
         path = self.home / folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (96, 96), (90, 120, 150)).save(path)
+        Image.new("RGB", (96, 96), (90, 120, 130 + zlib.crc32(name.encode()) % 40)).save(path)
         return path
 
     def arguments(self, *more: str, out: Path | None = None, images: Path | None = None) -> list[str]:

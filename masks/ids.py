@@ -1,0 +1,54 @@
+"""Ids of images and paths of files, as they stand in tables and in the names of files.
+
+An id becomes the name of files of a run (ID.png, ID.npz), so it is a plain file name: short enough for a suffix and
+the suffix of a temporary file, without separators, and never hidden. Paths are recorded as text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from pathlib import Path
+
+MAX_ID_BYTES = 220
+"""Longest id in bytes of UTF-8: a file name has at most 255, and a temporary one adds its suffix and a process id."""
+
+
+def is_safe_id(text: str) -> bool:
+    r"""Whether a text may be the id of an image: a plain file name that leads nowhere else.
+
+    Not empty, at most :data:`MAX_ID_BYTES` of UTF-8, no ``/`` or ``\``, no control characters, no lone surrogates (what
+    Python makes of bytes that are no UTF-8), not beginning with a dot.
+
+    Example:
+        >>> [is_safe_id(text) for text in ("n03028079_12", "../../x", ".hidden", "a/b", "")]
+        [True, False, False, False, False]
+    """
+    if not text or text.startswith("."):
+        return False
+    return all(map(_is_safe, text)) and len(text.encode()) <= MAX_ID_BYTES
+
+
+def _is_safe(character: str) -> bool:
+    return character not in "/\\" and unicodedata.category(character) not in ("Cc", "Cs")
+
+
+def safe_id(text: str) -> str:
+    """A text itself where it may be an id; else what is left of it, with a hash that tells it from others."""
+    if is_safe_id(text):
+        return text
+    mark = "-" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    plain = "".join(character if _is_safe(character) else "_" for character in text).lstrip(".") or "_"
+    return plain.encode()[: MAX_ID_BYTES - len(mark)].decode(errors="ignore") + mark
+
+
+def recorded_path(path: Path) -> str:
+    """A path as it stands in tables: itself, or a file URI where it is no text of one line.
+
+    Names that are no UTF-8 cannot be written into a table, and control characters would be read as other lines. The
+    URI holds all bytes: of its part after ``file://``, ``urllib.parse.unquote_to_bytes`` makes the path.
+    """
+    text = str(path)
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
+        return path.absolute().as_uri()
+    return text
