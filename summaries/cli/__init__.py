@@ -6,7 +6,6 @@ commands that only read answer without loading a network's library.
 
 from __future__ import annotations
 
-import errno
 import importlib
 import io
 import logging
@@ -18,7 +17,7 @@ import warnings
 from collections.abc import Sequence
 from typing import TextIO
 
-from masks.errors import UserError
+from masks.errors import UnfinishedError, UserError, is_disk_full
 
 PROGRAM = "visual-summaries"
 
@@ -95,7 +94,7 @@ def _answer(given: Sequence[str], debug: bool) -> int:
             raise
         where = f" ({error.filename})" if error.filename else ""
         advice = "free some space, then run the same command again: it continues"
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if not is_disk_full(error):
             advice = "--debug shows where it happened"
         return _fail(1, f"{error.strerror or error}{where}: {advice}")
     except MemoryError:
@@ -106,6 +105,10 @@ def _answer(given: Sequence[str], debug: bool) -> int:
         if debug:
             raise
         return _fail(1, f"could not finish: something it called ended the program, sys.exit({stop.code!r})")
+    except UnfinishedError as error:
+        if debug:
+            raise
+        return _fail(1, f"{error} (--debug shows where)")
     except Exception as error:
         if debug:
             raise

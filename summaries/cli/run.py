@@ -10,8 +10,8 @@ from typing import Annotated
 
 import tyro
 
-from masks.errors import UserError
-from masks.images import class_folders
+from masks.errors import UnfinishedError, UserError, is_disk_full
+from masks.folders import class_folders
 from masks.input_options import InputFormat
 from masks.models import choose_device, load_classifier
 from masks.options import OptionError, Range, Seed
@@ -100,6 +100,8 @@ def run_folders(options: Arguments) -> list[Run]:
 
     Raises:
         UserError: For whatever a user can cause; in a root, after the other folders were done.
+        UnfinishedError: In a root, after the other folders were done, where one failed for another reason.
+        OSError: If the disk is full.
     """
     if options.masks is not None and not options.masks.is_dir():
         raise UserError(f"--masks {options.masks} is not a folder")
@@ -134,20 +136,28 @@ def run_folders(options: Arguments) -> list[Run]:
     )
     if not folders:
         return [run(job, classifier)]
-    runs, failed = [], []
+    runs: list[Run] = []
+    failed: dict[str, Exception] = {}
     for folder in folders:
         say(f"== {folder.name}")
         masks = options.masks / folder.name if options.masks is not None else None
         try:
             runs.append(run(replace(job, folder=folder, out=options.out / folder.name, masks=masks), classifier))
-        except UserError as error:
-            say(f"{folder.name}: {error}")
-            failed.append(folder.name)
+        except Exception as error:  # one class never costs the others
+            if is_disk_full(error):
+                raise
+            kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+            say(" ".join(f"{folder.name}: {kind}{error}".split()))
+            failed[folder.name] = error
     if runs:
         with claimed(options.out, "runs"):
             write_index(options.out, runs)
     if failed:
-        raise UserError(f"{len(failed)} of {len(folders)} class folders failed: {', '.join(failed)} (see above)")
+        told = f"{len(failed)} of {len(folders)} class folders failed: {', '.join(failed)} (see above)"
+        unexpected = [error for error in failed.values() if not isinstance(error, UserError)]
+        if unexpected:
+            raise UnfinishedError(told) from unexpected[0]
+        raise UserError(told)
     return runs
 
 
