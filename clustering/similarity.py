@@ -29,14 +29,14 @@ comes the quality of all parts, then the matrix of those that are asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import groupby
+from typing import Protocol
 
 import numpy as np
 import torch
-from joblib import Parallel, delayed, effective_n_jobs
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from threadpoolctl import threadpool_limits
@@ -47,8 +47,21 @@ from clustering.options import SimilarityOptions
 from clustering.pairs import all_pairs
 from clustering.tiles import Highest, Store, Tile, in_tiles
 
-_ON_DEVICE = 4
-"""Threads that share a device: one tile is computed while others are read, moved and packed."""
+ON_DEVICE = 4
+"""Threads that may share a device: one tile is computed while others are read, moved and packed."""
+
+
+class Each(Protocol):
+    """Makes calls, one after the other or several at once, and gives what they give in their order."""
+
+    def __call__(self, calls: Iterable[Callable[[], Tile]], *, count: int) -> Iterable[Tile]:
+        """Makes `count` calls."""
+        ...
+
+
+def one_by_one(calls: Iterable[Callable[[], Tile]], *, count: int) -> Iterable[Tile]:
+    """Makes calls one after the other."""
+    return (call() for call in calls)
 
 
 @dataclass(frozen=True)
@@ -117,21 +130,23 @@ def similarity(
     *,
     pairs: NDArray[np.int64] | None = None,
     store: Store | None = None,
-    jobs: int = 1,
+    each: Each = one_by_one,
     device: torch.device | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Similarity:
     """Matches pairs of images and collects the similarity of their parts.
 
     Args:
-        load: Gives the features of image 0..N-1. Called several times for an image, from several threads; no
-            more than five images a job are held at a time, or those of a tile with a device.
+        load: Gives the features of image 0..N-1. Called several times for an image, from several threads
+            where `each` has several; no more than five images a thread are held at a time, or those of a tile with a
+            device.
         kept: For each of the N images bool (M,), True = a part.
         options: Hyperparameters; the defaults without it. Its `pairs` are a matter of the caller's.
         pairs: int64 (n, 2), one < other, in rising order: the pairs of images to match; None for all.
         store: Where similarities are kept; in memory without it. What it holds already is not computed again, and
             has to come from the same arguments.
-        jobs: Threads, >= 1; -1 for one a core. The result is the same, bit by bit, for any number.
+        each: Matches the tiles. Threads, not processes, should: the work is in numpy calls that release the
+            interpreter's lock, and features need not be sent. The result is the same, bit by bit, for any number.
         device: Where a tile's pairs are matched together (see `clustering.batched`); one after the other, in numpy,
             without it, and where the method is not computed there.
         progress: Called with the number of pairs done and of all pairs, in this thread.
@@ -161,13 +176,9 @@ def similarity(
             collect(number, held[number])
         else:
             missing.append(number)
-    # Threads, not processes: the work is in numpy calls that release the interpreter's lock, and features need
-    # not be sent. One BLAS thread each, because sums must not depend on how many there are.
-    threads = jobs if device is None else min(effective_n_jobs(jobs), _ON_DEVICE)
-    with threadpool_limits(limits=1):
-        results = Parallel(n_jobs=threads, backend="threading", return_as="generator")(
-            delayed(_match_tile)(load, kept, tiles[number], options, device) for number in missing
-        )
+    with threadpool_limits(limits=1):  # sums must not depend on how many threads there are
+        matches = (partial(_match_tile, load, kept, tiles[number], options, device) for number in missing)
+        results = each(matches, count=len(missing))
         for number, tile in zip(missing, results, strict=True):
             held[number] = tile
             collect(number, tile)

@@ -21,6 +21,7 @@ import resource
 import shutil
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -32,8 +33,9 @@ from clustering.descriptors import CELLS, CHANNELS
 from clustering.matching import Features, match_both
 from clustering.message_passing import pass_messages
 from clustering.options import AppearanceOptions, MatchingOptions, ProposalOptions, SimilarityOptions
-from clustering.similarity import similarity
+from clustering.similarity import ON_DEVICE, similarity
 from summaries.arrays import ANYTHING, read_arrays
+from summaries.backend import in_threads
 from summaries.files import write_npz
 from summaries.stages.parts import TileFolder
 
@@ -104,7 +106,8 @@ def bench_device(folder: Path, images: int, proposals: int, numbers: int, jobs: 
     kept = [parts(proposals)] * images
     for _ in range(2):  # the first call starts the device
         start = time.perf_counter()
-        similarity(lambda index: load(folder, index), kept, device=torch.device("cuda"), jobs=jobs)
+        each = partial(in_threads, jobs=min(jobs, ON_DEVICE))
+        similarity(lambda index: load(folder, index), kept, device=torch.device("cuda"), each=each)
         wall = time.perf_counter() - start
     pairs = images * (images - 1) // 2
     print(
@@ -116,7 +119,8 @@ def run(folder: Path, images: int, proposals: int, jobs: int, results: multiproc
     """All pairs of so many images and the matrix of what stays; puts wall and processor seconds, peak megabytes."""
     kept = [parts(proposals)] * images
     wall, cpu = time.perf_counter(), time.process_time()
-    found = similarity(lambda index: load(folder, index), kept, store=TileFolder(folder / "tiles"), jobs=jobs)
+    each = partial(in_threads, jobs=jobs)
+    found = similarity(lambda index: load(folder, index), kept, store=TileFolder(folder / "tiles"), each=each)
     rank = np.argsort(-found.quality, kind="stable")
     options = ProposalOptions()
     best, stay = (

@@ -9,11 +9,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 from torch import Tensor
@@ -26,6 +26,7 @@ from clustering.options import AppearanceOptions, MatchingOptions, ProposalOptio
 from clustering.proposals import selective_search
 from clustering.reduction import learn
 from summaries.arrays import ANYTHING, read_arrays
+from summaries.backend import in_processes
 from summaries.files import digest, write_npz
 from summaries.pf_willow import ALPHAS, Annotated, Pair, errors, ordered_pairs, pck
 from summaries.progress import Tick
@@ -153,16 +154,15 @@ def find_boxes(
         cache: Folder where proposals are kept, by content and options.
         count: Boxes an image, at most.
         seed: Of their ranks.
-        jobs: Processes; -1 for one a core.
+        jobs: Processes at most, >= 1.
         tick: Told the number of images done and of all that are not in the cache.
     """
     distinct = {image.content: image.pixels for image in images}
     key = digest([dataclasses.asdict(PROPOSALS), seed])
     files = {content: cache / f"{content}-{key}.npz" for content in distinct}
     missing = [content for content, file in files.items() if not file.exists()]
-    results = Parallel(n_jobs=jobs, return_as="generator")(
-        delayed(selective_search)(distinct[content], PROPOSALS, seed) for content in missing
-    )
+    searches = (partial(selective_search, distinct[content], PROPOSALS, seed) for content in missing)
+    results = in_processes(searches, count=len(missing), jobs=jobs)
     for done, (content, boxes) in enumerate(zip(missing, results, strict=True)):
         write_npz(files[content], boxes=boxes)
         tick(done + 1, len(missing))

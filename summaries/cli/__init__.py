@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from masks.errors import UnfinishedError, UserError, is_disk_full
+from summaries.cli.ending import STATUS, AskedToEnd, ended_by_signal
 
 PROGRAM = "visual-summaries"
 
@@ -48,7 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command.
 
     Returns:
-        0 done, 1 a run that could not finish, 2 wrong use, 130 interrupted, 141 nobody reads what it prints any more.
+        0 done, 1 a run that could not finish, 2 wrong use, 130 interrupted, 141 nobody reads what it prints any more,
+        143 asked to end.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -80,11 +82,14 @@ def _answer(given: Sequence[str], debug: bool) -> int:
         return 0
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     try:
-        _run(given, debug)
+        with ended_by_signal():
+            _run(given, debug)
     except UserError as error:
         if debug:
             raise
         return _fail(2, in_options(str(error)))
+    except AskedToEnd:
+        return _fail(STATUS, "asked to end; the same command again continues")
     except KeyboardInterrupt:
         return _fail(130, "interrupted; the same command again continues")
     except BrokenPipeError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from masks.errors import UserError
 from masks.options import Options, Range, Seed
 from masks.schedule import DEFAULT_PRESET
-from summaries.backend import cores
+from summaries.backend import cores, steady_threads
 from summaries.folders import claimed
 from summaries.pipeline.engine import Pipeline
 from summaries.pipeline.image_chain import IMAGE_CHAIN, ImageContext
@@ -100,8 +100,9 @@ def run(job: Job, classifier: Classifier, *, until: str = STAGES[-1]) -> Run:
             device=str(classifier.device),
             network=lambda: nullcontext(classifier),
         )
-        for stage in IMAGE_CHAIN[: STAGES.index(until) + 1]:
-            pipeline.do(stage, context)
+        with steady_threads(pipeline.info):
+            for stage in IMAGE_CHAIN[: STAGES.index(until) + 1]:
+                pipeline.do(stage, context)
     return Run(job.out)
 
 
@@ -133,7 +134,7 @@ def redo(
         UserError: For whatever a user can cause.
     """
     Run(out)
-    with claimed(out, "run", option="RUN"):
+    with ExitStack() as stack, claimed(out, "run", option="RUN"):
         pipeline = Pipeline(out)
         info, config = pipeline.info, pipeline.info["config"]
         for stage in IMAGE_CHAIN[: STAGES.index(start)]:
@@ -165,6 +166,7 @@ def redo(
         )
         stages = IMAGE_CHAIN[STAGES.index(start) :]
         if any(stage.network(context) and not pipeline.is_done(stage, context) for stage in stages):
+            stack.enter_context(steady_threads(info))
             entered()  # what cannot be had is told before anything is written
         config["settings"] = plain(settings)
         for stage in stages:

@@ -318,7 +318,7 @@ IMAGE_CHAIN: tuple[Stage[ImageContext], ...] = (
     Stage(
         "clusters",
         "clusters",
-        1,
+        2,
         ("scikit-learn", "scikit-image", "scipy", "numpy"),
         _clusters_inputs,
         _clusters_files,

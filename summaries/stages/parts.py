@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
@@ -21,11 +21,12 @@ from clustering.options import ProposalOptions, count_neighbours
 from clustering.pairs import all_pairs, encode, nearest_pairs
 from clustering.proposals import choose, not_redundant, selective_search
 from clustering.reduction import learn
-from clustering.similarity import similarity
+from clustering.similarity import ON_DEVICE, similarity
 from clustering.tiles import Tile
 from masks.classifier import Classifier
 from masks.errors import UserError
 from summaries.arrays import Array, read_arrays
+from summaries.backend import in_processes, in_threads
 from summaries.files import digest, write_npz
 from summaries.folders import remove_files
 from summaries.progress import Tick, progress, say
@@ -51,9 +52,8 @@ def run_proposals(
         found = read_again(_proposals_path(path, image), PROPOSALS)
         if found is None or str(found["key"]) != digest([key, hashes[image]]):
             missing.append(image)
-    results = Parallel(n_jobs=jobs, return_as="generator")(
-        delayed(selective_search)(run.frame(image), options, seed) for image in missing
-    )
+    searches = (partial(selective_search, run.frame(image), options, seed) for image in missing)
+    results = in_processes(searches, count=len(missing), jobs=jobs)
     for done, (image, boxes) in enumerate(zip(missing, results, strict=True)):
         write_npz(_proposals_path(path, image), boxes=boxes, key=np.array(digest([key, hashes[image]])))
         tick(done + 1, len(missing))
@@ -146,7 +146,7 @@ def run_matching(
         options,
         pairs=pairs,
         store=tiles,
-        jobs=jobs,
+        each=partial(in_threads, jobs=min(jobs, ON_DEVICE) if device.startswith("cuda") else jobs),
         device=torch.device(device) if device.startswith("cuda") else None,
         progress=tick,
     )
@@ -223,9 +223,8 @@ def _describe_all(
             return True
         # Threads, with one BLAS thread each, for the reasons of clustering.similarity.
         stack.enter_context(threadpool_limits(limits=1))
-        written = Parallel(n_jobs=jobs, backend="threading", return_as="generator")(
-            delayed(write)(index, describe) for index in range(len(files))
-        )
+        calls = (partial(write, index, describe) for index in range(len(files)))
+        written = in_threads(calls, count=len(files), jobs=jobs)
         for done, _ in enumerate(written, 1):
             tick(done, len(files))
     return False

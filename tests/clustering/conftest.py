@@ -1,4 +1,5 @@
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -40,3 +41,19 @@ def scene():
 @pytest.fixture
 def boxes():
     return random_boxes
+
+
+@pytest.fixture
+def threads():
+    """Makes calls in so many threads, for `clustering.similarity`."""
+
+    def several(workers):
+        def each(calls, *, count):
+            calls = list(calls)
+            assert len(calls) == count
+            with ThreadPoolExecutor(workers) as pool:
+                yield from pool.map(lambda call: call(), calls)
+
+        return each
+
+    return several

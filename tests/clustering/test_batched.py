@@ -90,12 +90,12 @@ def test_medians_are_those_of_each_alone():
     [SimilarityOptions(), SimilarityOptions(mirrored=False), SimilarityOptions(symmetry="mirror")],
     ids=["default", "not mirrored", "one direction"],
 )
-def test_similarity_is_the_same_pair_by_pair_or_together(boxes, options):
+def test_similarity_is_the_same_pair_by_pair_or_together(threads, boxes, options):
     features = [random_features(boxes, count, count) for count in (30, 25, 0, 41, 30, 22, 18, 35, 27, 1)]
     kept = [np.random.default_rng(one).random(len(image.boxes)) < 0.4 for one, image in enumerate(features)]
     kept[5][:] = False
     alone = similarity(features.__getitem__, kept, options)
-    together = similarity(features.__getitem__, kept, options, device=CPU, jobs=-1)
+    together = similarity(features.__getitem__, kept, options, device=CPU, each=threads(2))
     assert together.matrix == pytest.approx(alone.matrix, rel=1e-4, abs=1e-6)
     assert together.quality == pytest.approx(alone.quality, rel=1e-4)
 

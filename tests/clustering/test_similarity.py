@@ -54,10 +54,10 @@ def test_mirror_takes_the_direction_from_the_earlier_image(images):
     assert np.array_equal(result.matrix[np.ix_(columns, rows)], expected.T)
 
 
-@pytest.mark.parametrize("jobs", [2, 3, -1])
-def test_any_number_of_jobs_gives_the_same_bits(images, jobs):
+@pytest.mark.parametrize("jobs", [2, 3, 16])
+def test_any_number_of_threads_gives_the_same_bits(images, threads, jobs):
     features, kept = images
-    one, many = (similarity(features.__getitem__, kept, jobs=n) for n in (1, jobs))
+    one, many = (similarity(features.__getitem__, kept, each=threads(n)) for n in (1, jobs))
     for name in ("matrix", "image", "proposal", "quality"):
         assert np.array_equal(getattr(one, name), getattr(many, name))
 
@@ -141,11 +141,11 @@ def with_mirrored(features):
 @pytest.mark.parametrize("jobs", [1, 3])
 @pytest.mark.parametrize("top", [1, 100])
 @pytest.mark.parametrize("mirrored", [False, True])
-def test_all_pairs_are_bit_by_bit_those_of_the_dense_definition(images, jobs, top, mirrored):
+def test_all_pairs_are_bit_by_bit_those_of_the_dense_definition(images, threads, jobs, top, mirrored):
     features, kept = images
     features = with_mirrored(features) if mirrored else features
     matrix, quality = dense_similarity(features, kept, all_pairs(10).tolist(), top, mirrored)
-    found = similarity(features.__getitem__, kept, SimilarityOptions(top=top, mirrored=mirrored), jobs=jobs)
+    found = similarity(features.__getitem__, kept, SimilarityOptions(top=top, mirrored=mirrored), each=threads(jobs))
     assert found.matrix.tobytes() == matrix.tobytes()
     assert found.quality.tobytes() == quality.tobytes()
     assert 0 < np.count_nonzero(matrix) < matrix.size / 2

@@ -1,0 +1,14 @@
+"""What all tests share."""
+
+import os
+
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True, scope="session")
+def steady_threads():
+    """Runs of one session are compared byte for byte: they take the same threads, however busy the machine is."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", os.environ.get("OMP_NUM_THREADS") or str(torch.get_num_threads()))
+        yield
