@@ -32,7 +32,7 @@ def all_options():
             if isinstance(kind, type) and kind.__module__ == module.__name__ and dataclasses.is_dataclass(kind):
                 if issubclass(kind, Options) and kind is not Options:
                     yield kind
-                assert issubclass(kind, Options) or not re.search("Options$|Settings$|Stage$|Schedule$", name), kind
+                assert issubclass(kind, Options) or not re.search("Options$|Settings$", name), kind
 
 
 def limits_of(hint):
@@ -64,12 +64,15 @@ NUMBERS = [
     if isinstance(limit, Range)
 ]
 
+TINY = 1e-300
+"""Next to zero; smaller numbers are zero where denormals are flushed."""
+
 REQUIRED = {"Job": {"folder": Path("photos"), "out": Path("run")}}
 BESIDE = {
     ("ProposalOptions", "min_side"): {"border": 0.0},
     ("ProposalOptions", "border"): {"min_side": 0.0},
-    ("SplitOptions", "tuning"): {"evaluation": 5e-324},
-    ("SplitOptions", "evaluation"): {"tuning": 5e-324},
+    ("SplitOptions", "tuning"): {"evaluation": TINY},
+    ("SplitOptions", "evaluation"): {"tuning": TINY},
 }
 """Other fields, for what holds between them."""
 
@@ -91,13 +94,21 @@ def one_name(case):
     return f"{kind.__module__}.{kind.__name__}.{name}"
 
 
+def next_whole(value, way):
+    return int(value) + way
+
+
+def next_real(value, way):
+    return math.nextafter(value, way * math.inf) if value else way * TINY
+
+
 def beside(limit, number):
     """Values on the edges of a range, and just outside of it."""
     inside, outside = [], []
     for value, belongs, away in ((limit.ge, 1, -1), (limit.gt, 0, -1), (limit.le, 1, 1), (limit.lt, 0, 1)):
         if value is None:
             continue
-        step = (lambda v, way: v + way) if number is int else (lambda v, way: math.nextafter(v, way * math.inf))
+        step = next_whole if number is int else next_real
         inside.append(number(value) if belongs else step(number(value), -away))
         outside.append(step(number(value), away) if belongs else number(value))
     return inside, outside
