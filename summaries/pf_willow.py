@@ -19,7 +19,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import io
 
 from masks.errors import UnusableImageError, UserError
 from masks.reading import is_image_name, read_image
@@ -87,10 +86,12 @@ def _read(of: str, path: Path) -> Annotated:
         photograph = read_image(path, reduce=False)  # its keypoints are in its own pixels
     except UnusableImageError as error:
         raise UserError(f"{path} cannot be used: {error}") from None
+    from scipy import io  # here, because it is slow to import
+
     try:
         points = np.asarray(io.loadmat(annotation)["pts_coord"], dtype=np.float64)
     except (OSError, ValueError, TypeError, KeyError, NotImplementedError, io.matlab.MatReadError) as error:
-        raise UserError(f"{annotation} holds no keypoints (`pts_coord`): {error}") from None
+        raise UserError(f"{annotation} holds no keypoints, pts_coord: {error}") from None
     if points.ndim != 2 or points.shape[0] != 2 or points.shape[1] < 2 or not np.isfinite(points).all():
         raise UserError(f"{annotation}: pts_coord is {points.shape}, not 2 x K finite numbers with K > 1")
     return Annotated(f"{of}/{path.stem}", np.asarray(photograph.pixels), points.T)

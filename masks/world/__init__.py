@@ -12,11 +12,17 @@ compared with the parts that it must rely on.
 * :data:`CLASSES` says what there is.
 """
 
-from masks.world.architecture import WorldNetwork, untrained
-from masks.world.cache import network
-from masks.world.catalogue import CLASSES, MARK, MARK_RATE, SIZE, WorldClass, find_class, folder_name
-from masks.world.files import write
-from masks.world.scene import Scene, draw
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from masks.world.architecture import WorldNetwork, untrained
+    from masks.world.cache import network
+    from masks.world.catalogue import CLASSES, MARK, MARK_RATE, SIZE, WorldClass, find_class, folder_name
+    from masks.world.files import write
+    from masks.world.scene import Scene, draw
 
 __all__ = [
     "CLASSES",
@@ -33,3 +39,19 @@ __all__ = [
     "untrained",
     "write",
 ]
+
+_MODULES = {
+    "architecture": ("WorldNetwork", "untrained"),
+    "cache": ("network",),
+    "catalogue": ("CLASSES", "MARK", "MARK_RATE", "SIZE", "WorldClass", "find_class", "folder_name"),
+    "files": ("write",),
+    "scene": ("Scene", "draw"),
+}
+"""Where each name is, which is imported when it is asked for: pictures are drawn without a network's library."""
+
+
+def __getattr__(name: str) -> object:
+    for module, names in _MODULES.items():
+        if name in names:
+            return getattr(importlib.import_module(f"masks.world.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from masks.classifier import Classifier
 from masks.errors import UserError
 from summaries.pipeline import recorded_settings
-from summaries.recorded import load_recorded
 from summaries.settings import Settings
 from summaries.store import Run
+
+if TYPE_CHECKING:
+    from masks.classifier import Classifier
 
 
 def settings_of_named(arguments: Sequence[str]) -> Settings:
@@ -33,6 +34,8 @@ def recorded_classifier(path: Path, device: str, given: str | None = None, trust
         UserError: If the run was made from Python with a network that the record cannot name, if its name stands for
             code that nobody allowed to run, or if what it gives now is another network.
     """
+    from summaries.recorded import load_recorded
+
     info = Run(path).info
     if not info["config"]["model"]:
         raise UserError(f"{path} was made from Python: call summaries.summarize again with its classifier")

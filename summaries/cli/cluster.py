@@ -11,7 +11,6 @@ from typing import Annotated
 import tyro
 
 from clustering.options import AffinityOptions, ProposalOptions, PruneOptions, SimilarityOptions
-from masks.models import choose_device
 from masks.options import Range
 from summaries.cli.again import recorded_classifier, settings_of_named
 from summaries.cli.parsing import Expert, parse
@@ -62,6 +61,8 @@ def main(arguments: Sequence[str]) -> None:
         affinity=options.affinity,
         prune=options.prune,
     )
+    from masks.models import choose_device
+
     device = choose_device("cpu" if Run(options.run).info["device"] == "cpu" else "auto")
     network = partial(recorded_classifier, options.run, device.type, options.model, options.trust)
     redo(

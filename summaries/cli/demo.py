@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from masks import world
 from masks.options import Seed
 from summaries.cli.parsing import parse
 from summaries.cli.run import Arguments, run_folders
@@ -29,6 +28,8 @@ def demo(out: Path = Path("runs/demo"), seed: Seed = 0) -> None:
         out: Folder of the two run folders, of their pictures (world/) and of the overview (index.html).
         seed: Of the pictures.
     """
+    from masks import world
+
     marked = next(one for one in world.CLASSES if one.marked)
     classes = (marked, world.find_class(marked.pair))
     world.write(out / "world", images=IMAGES, seed=seed, classes=classes)

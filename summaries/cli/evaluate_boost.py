@@ -8,12 +8,9 @@ from typing import Annotated
 
 import tyro
 
+from masks.errors import UserError
 from masks.options import Seed
-from specialize.boost import about_of, measure
-from specialize.evaluate import table
-from specialize.model import base_classifier, read_model
-from specialize.report import write_page
-from summaries.cli.parsing import parse
+from summaries.cli.parsing import check_folders, parse
 from summaries.files import write_json
 from summaries.folders import claimed
 from summaries.progress import progress
@@ -48,6 +45,14 @@ def evaluate_boost(
         model: The network of the folder, where it is a Python file: what was --model of `run`.
         trust: Run the Python file that the folder names.
     """
+    if not (folder / "model.json").is_file():
+        raise UserError(f"{folder} is not a model folder: it has no model.json")
+    check_folders(val=val, others_val=others_val)
+    from specialize.boost import about_of, measure
+    from specialize.evaluate import table
+    from specialize.model import base_classifier, read_model
+    from specialize.report import write_page
+
     read = read_model(folder)
     with claimed(folder, "model"), base_classifier(read, folder, device, given=model, trust=trust) as classifier:
         boost = measure(

@@ -13,10 +13,6 @@ from masks.options import Seed
 from summaries.cli.again import recorded_classifier
 from summaries.cli.parsing import parse
 from summaries.files import write_bytes, write_csv, write_json, write_png
-from summaries.mask_evaluation import MethodRow, check_alike, evaluate
-from summaries.mask_figures import examples, figure
-from summaries.mask_sanity import sanity_check
-from summaries.mask_tables import tables
 from summaries.pipeline import recorded_settings
 from summaries.progress import progress
 from summaries.store import Run, find_runs
@@ -54,6 +50,11 @@ def evaluate_masks(
     if not runs:
         raise UserError("no RUN is given: give one run folder or more")
     found = [Run(path) for given in runs for path in find_runs(given) or [given]]
+    from summaries.mask_evaluation import MethodRow, check_alike, evaluate
+    from summaries.mask_figures import examples, figure
+    from summaries.mask_sanity import sanity_check
+    from summaries.mask_tables import tables
+
     check_alike(found)
     classifier = recorded_classifier(found[0].path, device, model, trust)
     with classifier:

@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from clustering.deep import DeepEncoder
-from masks.models import choose_device, load_classifier
 from masks.options import Range, Seed
 from summaries.backend import cores
 from summaries.cli.parsing import parse
 from summaries.files import write_csv, write_json, write_png
-from summaries.matching_evaluation import Row, evaluate, find_boxes, look, table
-from summaries.matching_figure import figure
 from summaries.pf_willow import read_benchmark
 from summaries.progress import progress, say
+
+if TYPE_CHECKING:
+    from summaries.matching_evaluation import Row
 
 EXAMPLE = "visual-summaries evaluate matching PF-WILLOW --model lite0 --out runs/matching"
 
@@ -51,6 +50,11 @@ def evaluate_matching(
         device: auto, cpu or cuda, for the network.
     """
     classes = read_benchmark(folder)
+    from clustering.deep import DeepEncoder
+    from masks.models import choose_device, load_classifier
+    from summaries.matching_evaluation import evaluate, find_boxes, look, table
+    from summaries.matching_figure import figure
+
     images = [image for of in classes.values() for image in of]
     say(f"{len(images)} images of {len(classes)} classes, {len({image.content for image in images})} of them distinct")
     with load_classifier(model, weights=weights, device=choose_device(device)) as classifier:

@@ -5,26 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from clustering.deep import DeepEncoder
-from clustering.descriptors import describe
 from masks.errors import UserError
-from masks.models import choose_device
 from masks.options import Seed
 from summaries.cli.again import recorded_classifier
-from summaries.cli.parsing import parse
-from summaries.cluster_evaluation import Describer, evaluate, read_similarities, table
-from summaries.cluster_page import write_page
-from summaries.crops import crop_vectors, third_encoder
+from summaries.cli.parsing import check_folders, parse
 from summaries.files import write_json
 from summaries.folders import claimed
 from summaries.pipeline import recorded_settings
 from summaries.progress import progress, say
 from summaries.store import Run
-from summaries.truth import read_keypoints, read_truth
+
+if TYPE_CHECKING:
+    from summaries.cluster_evaluation import Describer
 
 EXAMPLE = "visual-summaries evaluate summaries runs/demo/steamer --truth runs/demo/world"
 
@@ -59,7 +55,14 @@ def evaluate_summaries(
     """
     if truth is not None and pf is not None:
         raise UserError("--truth and --pf are both given: give one of them")
+    check_folders(truth=truth, pf=pf)
     found = Run(run)
+    from masks.models import choose_device
+    from summaries.cluster_evaluation import evaluate, read_similarities, table
+    from summaries.cluster_page import write_page
+    from summaries.crops import crop_vectors, third_encoder
+    from summaries.truth import read_keypoints, read_truth
+
     with claimed(run, "run"):
         read_similarities(found)  # before anything that takes long
         known = read_truth(found, truth) if truth is not None else read_keypoints(found, pf) if pf is not None else None
@@ -89,6 +92,9 @@ def evaluate_summaries(
 @contextmanager
 def described(run: Run, device: str, given: str | None, trust: bool) -> Iterator[Describer]:
     """What proposal flow described the boxes of a run with."""
+    from clustering.deep import DeepEncoder
+    from clustering.descriptors import describe
+
     counts = run.info["stages"].get("matching", {}).get("counts", {})
     if counts.get("descriptor") != "deep":
         yield describe

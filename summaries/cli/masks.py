@@ -10,7 +10,6 @@ from typing import Annotated
 
 import tyro
 
-from masks.models import choose_device
 from masks.schedule import BinaryOptions, Schedule
 from summaries.cli.again import recorded_classifier, settings_of_named
 from summaries.cli.parsing import Expert, parse
@@ -48,6 +47,8 @@ def main(arguments: Sequence[str]) -> None:
     default = Arguments(run=tyro.MISSING, masks=now.masks, binary=now.binary)
     options: Arguments = parse(Arguments, arguments, "masks", EXAMPLE, default=default)
     settings = replace(recorded_settings(options.run), masks=options.masks, binary=options.binary)
+    from masks.models import choose_device
+
     device = choose_device(options.device).type
     network = partial(recorded_classifier, options.run, device, options.model, options.trust)
     redo(options.run, "masks", "masks", network=network, device=device, settings=settings)

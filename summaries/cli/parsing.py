@@ -9,6 +9,7 @@ import io
 import re
 import typing
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
@@ -80,6 +81,17 @@ def parse(function: Callable[..., Any], arguments: Sequence[str], name: str, exa
     except OptionError as error:
         raise error.called(_option(function, error.name)) from None
     return found if isinstance(function, type) else found()
+
+
+def check_folders(**folders: Path | None) -> None:
+    """Refuses options that name no folder, before anything that takes long.
+
+    Raises:
+        UserError: One is not there, or is a file.
+    """
+    for name, folder in folders.items():
+        if folder is not None and not folder.is_dir():
+            raise UserError(f"`{name}` {folder} is not a folder")
 
 
 def _in_one_line(box: str) -> str:

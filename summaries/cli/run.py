@@ -13,13 +13,11 @@ import tyro
 from masks.errors import UnfinishedError, UserError, is_disk_full
 from masks.folders import class_folders
 from masks.input_options import InputFormat
-from masks.models import choose_device, load_classifier
 from masks.options import OptionError, Range, Seed
 from masks.schedule import DEFAULT_PRESET, preset
 from summaries.backend import cores
 from summaries.cli.parsing import Expert, parse, told
 from summaries.folders import claimed
-from summaries.gallery import write_index
 from summaries.pipeline import Job, run
 from summaries.progress import progress, say
 from summaries.settings import Settings, override, plain, read_config
@@ -112,6 +110,9 @@ def run_folders(options: Arguments) -> list[Run]:
         except OptionError as error:
             raise error.called("--pairs") from None
     folders = class_folders(options.images)
+    from masks.models import choose_device, load_classifier
+    from summaries.gallery import write_index
+
     device = choose_device(options.device)
     with progress("training the network", "epochs") as tick:
         classifier = load_classifier(

@@ -11,10 +11,9 @@ import tyro
 
 from masks.errors import UserError
 from masks.options import Seed
-from specialize.build import build
 from specialize.options import Settings
 from summaries.cli.again import recorded_classifier
-from summaries.cli.parsing import Expert, parse
+from summaries.cli.parsing import Expert, check_folders, parse
 from summaries.folders import claimed
 from summaries.store import Run, find_runs
 
@@ -61,6 +60,9 @@ def main(arguments: Sequence[str]) -> None:
     runs = [Run(path) for given in options.runs for path in find_runs(given)]
     if not runs:
         raise UserError("no run folder is given or found: make one a class with `visual-summaries run`")
+    check_folders(train=options.train, others=options.others)
+    from specialize.build import build
+
     recorded = runs[0].info["config"]["model"]
     with (
         claimed(options.out, "model"),

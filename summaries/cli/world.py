@@ -8,7 +8,6 @@ from typing import Annotated
 
 import tyro
 
-from masks import world
 from masks.options import Range, Seed
 from summaries.cli.parsing import parse
 from summaries.progress import say
@@ -29,5 +28,7 @@ def write(out: tyro.conf.Positional[Path], images: Annotated[int, Range(ge=1)] =
         images: Pictures a class, >= 1.
         seed: Of the pictures; those the networks were trained on have no seed here.
     """
+    from masks import world
+
     world.write(out, images=images, seed=seed)
     say(f"{images} pictures of {len(world.CLASSES)} classes each are in {out}")
