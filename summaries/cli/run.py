@@ -16,6 +16,7 @@ from masks.input_options import InputFormat
 from masks.options import OptionError, Range, Seed
 from masks.schedule import DEFAULT_PRESET, preset
 from summaries.backend import cores
+from summaries.cli import in_options
 from summaries.cli.parsing import Expert, parse, told
 from summaries.folders import claimed
 from summaries.pipeline import Job, run
@@ -148,7 +149,7 @@ def run_folders(options: Arguments) -> list[Run]:
             if is_disk_full(error):
                 raise
             kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
-            say(" ".join(f"{folder.name}: {kind}{error}".split()))
+            say(" ".join(f"{folder.name}: {kind}{in_options(str(error))}".split()))
             failed[folder.name] = error
     if runs:
         with claimed(options.out, "runs"):
