@@ -30,6 +30,13 @@ LARGEST = 2**31
 """Whole numbers are smaller: larger ones do not pass through the arrays of all libraries."""
 
 
+def shown(value: object) -> str:
+    """A value as errors show it: on one line, not too long."""
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = 80
+    return short.repr(value)
+
+
 class OptionError(UserError):
     """A value that an option cannot have.
 
@@ -40,7 +47,7 @@ class OptionError(UserError):
     """
 
     def __init__(self, name: str, value: object, wanted: str) -> None:
-        super().__init__(f"{name} is {reprlib.repr(value)}: {wanted}")
+        super().__init__(f"{name} is {shown(value)}: {wanted}")
         self.name, self.value, self.wanted = name, value, wanted
 
     @property

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from clustering.options import AffinityOptions, AppearanceOptions, ProposalOptions, PruneOptions, SimilarityOptions
 from masks.errors import UserError
-from masks.options import OptionError, Options, hints
+from masks.options import OptionError, Options, hints, shown
 from masks.schedule import DEFAULT_PRESET, BinaryOptions, Schedule, preset
 
 T = TypeVar("T", bound=Options)
@@ -79,7 +79,7 @@ def override(options: T, values: Mapping[str, Any], where: str = "") -> T:
     for name, value in values.items():
         path = f"{where}{name}"
         if name not in known:
-            raise UserError(f"unknown option {path!r} in the configuration: known are {', '.join(known)}")
+            raise UserError(f"unknown option {shown(path)} in the configuration: known are {', '.join(known)}")
         current = getattr(options, name)
         if isinstance(current, Options):
             if not isinstance(value, Mapping):

@@ -1,5 +1,7 @@
 """Options: preset, then configuration file, then command line."""
 
+import json
+
 import pytest
 
 from summaries.cli import main
@@ -101,4 +103,49 @@ def refused(capsys, tmp_path):
 def test_a_value_out_of_its_range_names_its_option_before_anything_is_made(refused, tmp_path, options, message):
     (tmp_path / "photos").mkdir()
     given = ["run", str(tmp_path / "photos"), "--out", str(tmp_path / "run"), "--model", "demo", *options]
+    assert message in refused(*given)
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "message"),
+    [
+        ("masks", ["--set.masks.batch", "-1"], "--set.masks.batch is -1: give at least 0"),
+        ("masks", ["--set.masks.crisp.area", "30"], "--set.masks.crisp.area is 30.0: give a value in [0, 1]"),
+        ("masks", ["--set.binary.min-area", "nan"], "--set.binary.min-area is nan: give a number in [0, 1]"),
+        ("cluster", ["--set.affinity.damping", "1"], "--set.affinity.damping is 1.0: give a value in [0.5, 1)"),
+        ("cluster", ["--set.similarity.pairs", "knn:0"], "--set.similarity.pairs is 'knn:0': give all, or knn:20"),
+        (
+            "cluster",
+            ["--set.proposals.min-side", "0.99"],
+            "--set.proposals.min-side is 0.99: give at most 1",
+        ),
+        ("cluster", ["--jobs", "-3"], "--jobs is -3: give at least 1"),
+    ],
+)
+def test_a_run_stays_as_it_is_when_an_option_is_refused(refused, copy, command, options, message):
+    assert message in refused(command, str(copy), *options)
+
+
+def test_a_recorded_value_out_of_its_range_names_the_record(refused, copy):
+    record = json.loads((copy / "run.json").read_text())
+    record["config"]["settings"]["masks"]["crisp"]["area"] = 30
+    (copy / "run.json").write_text(json.dumps(record))
+    assert refused("cluster", str(copy)) == f"{copy / 'run.json'}: masks.crisp.area is 30: give a value in [0, 1]"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--set.tuning.costs", "1", "0"], "--set.tuning.costs is (1.0, 0.0): give a list of values, each"),
+        (
+            ["--set.features.places.sizes", "1.5"],
+            "--set.features.places.sizes is (1.5,): give a list",
+        ),
+        (["--set.svm.no-others", "--set.svm.no-siblings"], "--set.svm.others is False: keep siblings or others"),
+        (["--set.split.tuning", "0.6"], "--set.split.evaluation is 0.45: give at most 1 - tuning"),
+        (["--seed", "-1"], "--seed is -1: give at least 0"),
+    ],
+)
+def test_specialize_refuses_likewise(refused, copy, tmp_path, options, message):
+    given = ["specialize", str(copy), "--train", str(tmp_path), "--out", str(tmp_path / "model"), *options]
     assert message in refused(*given)
