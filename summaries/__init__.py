@@ -38,8 +38,11 @@ def summarize(folder: Path | str, classifier: Classifier, target: int | str, out
     """
     from pathlib import Path
 
+    from masks.errors import UserError
     from summaries.pipeline import Job, run
 
+    if not str(out):
+        raise UserError("out is empty: give a folder")
     return run(Job(folder=Path(folder), out=Path(out), target=str(target), **options), classifier)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from masks.options import Seed
 from summaries.cli.parsing import parse
 from summaries.cli.run import Arguments, run_folders
+from summaries.folders import claimed
 from summaries.progress import say
 
 EXAMPLE = "visual-summaries demo --out runs/demo"
@@ -32,7 +33,8 @@ def demo(out: Path = Path("runs/demo"), seed: Seed = 0) -> None:
 
     marked = next(one for one in world.CLASSES if one.marked)
     classes = (marked, world.find_class(marked.pair))
-    world.write(out / "world", images=IMAGES, seed=seed, classes=classes)
+    with claimed(out / "world", "world"):
+        world.write(out / "world", images=IMAGES, seed=seed, classes=classes)
     say(f"the embedded world: {IMAGES} pictures each of {classes[0].name} and {classes[1].name}")
     run_folders(Arguments(images=out / "world" / "images", out=out, model="demo", seed=seed))
     print(out / "index.html")

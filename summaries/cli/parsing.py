@@ -55,6 +55,7 @@ def parse(function: Callable[..., Any], arguments: Sequence[str], name: str, exa
         UserError: For wrong use; one line instead of tyro's box. A value out of its range names the option.
         HelpShown: After help was printed.
     """
+    _refuse_empty(arguments)
     given = ["--help" if argument == HELP_ALL else argument for argument in arguments]
     brief = HELP_ALL not in arguments and not {"-h", "--help"}.isdisjoint(given)
     program = f"{PROGRAM} {name}"
@@ -81,6 +82,17 @@ def parse(function: Callable[..., Any], arguments: Sequence[str], name: str, exa
     except OptionError as error:
         raise error.called(_option(function, error.name)) from None
     return found if isinstance(function, type) else found()
+
+
+def _refuse_empty(arguments: Sequence[str]) -> None:
+    """Refuses an option with an empty value, which as a path would be the working directory.
+
+    Raises:
+        UserError: One is empty.
+    """
+    for option, value in zip(arguments, [*arguments[1:], "-"], strict=True):
+        if option.startswith("--") and (value == "" or option.endswith("=")):
+            raise UserError(f"{option.removesuffix('=')} is empty: give a value")
 
 
 def check_folders(**folders: Path | None) -> None:

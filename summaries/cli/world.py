@@ -10,6 +10,7 @@ import tyro
 
 from masks.options import Range, Seed
 from summaries.cli.parsing import parse
+from summaries.folders import claimed
 from summaries.progress import say
 
 EXAMPLE = "visual-summaries world runs/world --images 30 --seed 1"
@@ -30,5 +31,6 @@ def write(out: tyro.conf.Positional[Path], images: Annotated[int, Range(ge=1)] =
     """
     from masks import world
 
-    world.write(out, images=images, seed=seed)
+    with claimed(out, "world", option="OUT"):
+        world.write(out, images=images, seed=seed)
     say(f"{images} pictures of {len(world.CLASSES)} classes each are in {out}")

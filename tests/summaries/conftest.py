@@ -251,6 +251,27 @@ def stages_done(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[set[st
     return call
 
 
+@pytest.fixture
+def fails(capfd: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder) -> Callable[..., str]:
+    """Calls the program and gives its one line of error, after checking that it is one line and the status."""
+
+    def call(arguments: Sequence[object], status: int = 2) -> str:
+        capfd.readouterr()
+        assert main([str(argument) for argument in arguments]) == status
+        captured = capfd.readouterr()
+        lines = captured.err.splitlines()
+        errors = [line for line in lines if line.startswith("visual-summaries:")]
+        assert len(errors) == 1, captured.err
+        assert lines[-1] == errors[0]
+        assert all(line.startswith(("images", "masks", "==")) for line in lines[:-1]), captured.err  # progress
+        assert "Traceback" not in captured.err
+        assert captured.out == ""
+        assert [str(warning.message) for warning in recwarn] == []  # Python would print them between the lines
+        return errors[0]
+
+    return call
+
+
 @pytest.fixture(scope="session")
 def table() -> Callable[[Path], list[dict[str, str]]]:
     """Reads the rows of a table."""

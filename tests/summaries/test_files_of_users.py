@@ -172,7 +172,7 @@ def test_a_run_made_from_python_is_refused_before_anything_is_written(copy, fail
 
     write_json(copy / "run.json", run.info)
     record = (copy / "run.json").read_bytes()
-    assert "was made from Python" in fails(["cluster", copy, "--set.similarity.mirrored", "False"])
+    assert "was made from Python" in fails(["cluster", copy, "--set.similarity.no-mirrored"])
     assert (copy / "run.json").read_bytes() == record
 
 

@@ -148,9 +148,8 @@ def test_readers_refuse_or_read(base):
         run, what = mutated(base, number)
         try:
             read_all(run)
-        except UserError as error:
+        except UserError:
             refused += 1
-            assert len(str(error).splitlines()) == 1, what
         except Exception as error:
             pytest.fail(f"{what}: {type(error).__name__}: {error}")
     assert CASES // 4 < refused < CASES  # mutations hit, and not all of them do harm
