@@ -9,11 +9,18 @@ of 0.84 and 0.82 with the same options, and both together were no better than HO
 
 from __future__ import annotations
 
+import logging
+
+import numpy as np
+import torch
+
 from clustering.deep import DeepEncoder
 from clustering.options import AppearanceOptions
 from masks.classifier import Classifier
 from masks.errors import UserError
 from masks.layers import feature_layers
+
+_log = logging.getLogger(__name__)
 
 
 def deep_encoder(classifier: Classifier, options: AppearanceOptions) -> DeepEncoder | None:
@@ -24,7 +31,7 @@ def deep_encoder(classifier: Classifier, options: AppearanceOptions) -> DeepEnco
         options: What is wanted.
 
     Raises:
-        UserError: If deep descriptors are asked for and the network puts out no feature map.
+        UserError: If deep descriptors are asked for and the network puts out no feature map, or none that can be used.
     """
     if options.descriptor == "hog":
         return None
@@ -32,5 +39,17 @@ def deep_encoder(classifier: Classifier, options: AppearanceOptions) -> DeepEnco
         if options.descriptor == "deep":
             raise UserError("no feature map of the network can describe parts: set appearance.descriptor to hog")
         return None
-    encoder = DeepEncoder(classifier, options.deep)
+    try:
+        encoder = DeepEncoder(classifier, options.deep)
+        encoder.maps(np.full((*classifier.frame.size, 3), 128, np.uint8))
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # whatever a network raises whose layers are looked at
+        reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+        if options.descriptor == "deep":
+            raise UserError(
+                f"the network's feature maps cannot be used ({reason}): set appearance.descriptor to hog"
+            ) from error
+        _log.warning("the network's feature maps cannot be used (%s): HOG describes parts", reason)
+        return None
     return encoder if options.descriptor == "deep" or encoder.channels >= options.min_channels else None

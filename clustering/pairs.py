@@ -42,9 +42,10 @@ def encode(classifier: Classifier, frames: Iterable[NDArray[np.uint8]]) -> NDArr
     if not layers:
         raise UserError("the network puts out no feature map to find an image's nearest by: give --pairs all")
     last, encodings = layers[-1], []
+    at_once = 1 if classifier.reading.one_by_one else _BATCH  # maps are those of the last call
     frames = iter(frames)
     with torch.inference_mode(), record(classifier, [last.name]) as maps:
-        while batch := list(islice(frames, _BATCH)):
+        while batch := list(islice(frames, at_once)):
             classifier.logits(classifier.to_tensor(batch))
             encodings.append(maps[last.name].float().mean(dim=(2, 3)).cpu().numpy())
     return np.concatenate(encodings) if encodings else np.zeros((0, last.channels), np.float32)

@@ -31,7 +31,7 @@ from torch import Tensor
 from masks.classifier import Classifier
 from masks.evaluate import most_salient
 from masks.layers import feature_layers
-from masks.objective import log_odds
+from masks.objective import gradient_of, log_odds
 from masks.options import Options, Range
 from masks.perturb import Blur, Perturbation
 
@@ -63,7 +63,7 @@ def grad_cam(classifier: Classifier, images: Tensor, targets: Tensor) -> Tensor:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # captum's: it lets the images have a gradient
         found = method.attribute(images.clone(), target=targets)
-    if not isinstance(found, Tensor) or found.shape[1:] != (1, *last.size):
+    if not isinstance(found, Tensor) or found.shape != (len(images), 1, *last.size):
         raise UnsuitableNetworkError(f"its last feature map, {last.name!r}, is not laid out as (N, C, h, w)")
     return F.interpolate(found.detach(), size=images.shape[2:], mode="bilinear", align_corners=False)
 
@@ -174,10 +174,10 @@ def extremal(
     low, high = options.weight
     for step in range(options.iterations):
         coarse = field.coarse(cells)
-        log_p = classifier.log_probabilities(prepared(field.enlarged(coarse)), targets)
+        odds = log_odds(classifier.finite_logits(prepared(field.enlarged(coarse))), targets)
         weight = low * (high / low) ** (step / options.iterations)
         misfit = (coarse.flatten(1).sort(dim=1).values - wanted).square().mean(dim=1)
-        (cells.grad,) = torch.autograd.grad((log_odds(log_p) + weight * misfit).sum(), cells)
+        cells.grad = gradient_of(odds + weight * misfit, cells)
         optimizer.step()
         with torch.no_grad():
             cells.clamp_(0, 1)

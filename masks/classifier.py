@@ -7,10 +7,10 @@ attributes of a network of the user's.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,11 @@ import torch
 from torch import Tensor, nn
 
 from masks.class_names import ClassLabel, find_class, numbered
+from masks.fingerprint import fingerprint
+from masks.frozen import Frozen, flush_denormals
 from masks.images import Frame
+from masks.outputs import Reading
+from masks.probe import check_finite, find_reading
 
 __all__ = ["ClassLabel", "Classifier", "Normalisation", "find_class", "flush_denormals", "numbered"]
 
@@ -31,20 +35,13 @@ class Normalisation:
     std: tuple[float, float, float]
 
 
-def flush_denormals(device: torch.device | str) -> None:
-    """Lets the CPU round denormal numbers to zero: with trained weights passes are 6 to 10 times faster.
-
-    Called before the first work on a CPU, because threads that exist already keep their mode.
-    """
-    if torch.device(device).type == "cpu":
-        torch.set_flush_denormal(True)
-
-
 class Classifier:
     """A network with all that is needed to look at images as it does.
 
     Used as a context manager it is frozen: evaluation mode, no parameter wants a gradient, on its device, channels
-    last (EfficientNet-Lite0 on a CPU: 1.5 times the passes); on exit the network is as it was before.
+    last where the network works with it (EfficientNet-Lite0 on a CPU: 1.5 times the passes); on exit the network is as
+    it was before. Entering again meanwhile counts. Outside, each pass enters for itself. Entering for the first time
+    finds out, on five images, how the network has to be asked (see ``masks/outputs.py``).
 
     Args:
         network: Maps normalised images (N, 3, H, W) to logits (N, C).
@@ -75,37 +72,95 @@ class Classifier:
         self.spec = spec or type(network).__name__
         self.device = torch.device(device)
         self.notes: list[str] = []
-        self._before: list[tuple[nn.Module, bool]] = []
-        self._wanted: list[tuple[nn.Parameter, bool]] = []
-        self._home: torch.device | None = None
+        self._frozen = Frozen(network, self.device)
+        self._reading: Reading | None = None
 
-    def __enter__(self) -> Classifier:
-        flush_denormals(self.device)
-        parameter = next(self.network.parameters(), None)
-        self._home = parameter.device if parameter is not None else None
-        self._before = [(module, module.training) for module in self.network.modules()]
-        self._wanted = [(p, p.requires_grad) for p in self.network.parameters()]
-        self.network.eval().requires_grad_(False).to(self.device)
-        self.network.to(memory_format=torch.channels_last)
+    def __enter__(self) -> Self:
+        """Freezes the network.
+
+        Raises:
+            UserError: If what it puts out cannot be read as logits, or is not the same twice.
+        """
+        first = self._frozen.depth == 0
+        self._frozen.enter()
+        try:
+            if self._reading is None:
+                self._reading, notes = self._find_reading()
+                self.notes += notes
+            elif first and self._reading.channels_last:
+                self._frozen.channels_last()
+        except BaseException:
+            self._frozen.exit()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for module, training in self._before:
-            module.training = training
-        for parameter, wanted in self._wanted:
-            parameter.requires_grad_(wanted)
-        if self._home is not None:
-            self.network.to(self._home)
-        self.network.to(memory_format=torch.contiguous_format)
+        self._frozen.exit()
 
-    def logits(self, images: Tensor) -> Tensor:
-        """Logits (N, C) of images (N, 3, H, W) in [0, 1], in the frame."""
+    def _find_reading(self) -> tuple[Reading, list[str]]:
+        generator = torch.Generator().manual_seed(0)
+        even = len({*self.normalisation.mean}) == len({*self.normalisation.std}) == 1
+        with torch.inference_mode(False), torch.enable_grad():
+            pictures = torch.rand(2, *self.empty(1).shape[1:], generator=generator).to(self.device).requires_grad_()
+            reading, notes = find_reading(self._frozen, self._normalised(pictures), even)
+        return reading, notes
+
+    @property
+    def reading(self) -> Reading:
+        """How the network is asked; the classifier is entered for it where nobody knows yet."""
+        if self._reading is None:
+            with self:
+                pass
+        assert self._reading is not None  # entering found it
+        return self._reading
+
+    def around(self, network: nn.Module) -> Classifier:
+        """An entered classifier around a changed copy of this one's network, which is asked in the same way.
+
+        Args:
+            network: A copy that belongs to nobody else.
+        """
+        other = Classifier(
+            network,
+            frame=self.frame,
+            normalisation=self.normalisation,
+            labels=self.labels,
+            spec=self.spec,
+            device=self.device,
+        )
+        other._reading = self.reading
+        return other.__enter__()
+
+    def empty(self, count: int) -> Tensor:
+        """Black images (N, 3, H, W) of the frame, on the device."""
+        return torch.zeros(count, 3, *self.frame.size, device=self.device)
+
+    def _normalised(self, images: Tensor) -> Tensor:
         mean = images.new_tensor(self.normalisation.mean).view(1, 3, 1, 1)
         std = images.new_tensor(self.normalisation.std).view(1, 3, 1, 1)
-        normalised = ((images - mean) / std).contiguous(memory_format=torch.channels_last)
-        logits: Tensor = self.network(normalised)
+        return (images - mean) / std
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Logits (N, C) of images (N, 3, H, W) in [0, 1], in the frame, in their type.
+
+        Raises:
+            UserError: If what the network puts out is no (N, C).
+        """
+        if self._frozen.depth == 0:
+            with self:
+                return self.logits(images)
+        return self.reading.logits(self.network, self._normalised(images))
+
+    def finite_logits(self, images: Tensor) -> Tensor:
+        """Logits (N, C) as :meth:`logits` gives them.
+
+        Raises:
+            UserError: If they are not finite.
+        """
+        logits = self.logits(images)
+        check_finite(self.network, logits)
         return logits
 
     def log_probabilities(self, images: Tensor, targets: Tensor) -> Tensor:
@@ -114,8 +169,11 @@ class Classifier:
         Args:
             images: (N, 3, H, W) in [0, 1], in the frame.
             targets: (N,) int64, class indices.
+
+        Raises:
+            UserError: If logits are not finite.
         """
-        return self.logits(images).log_softmax(1).gather(1, targets[:, None])[:, 0]
+        return self.finite_logits(images).log_softmax(1).gather(1, targets[:, None])[:, 0]
 
     def to_tensor(self, frames: Sequence[npt.NDArray[np.uint8]]) -> Tensor:
         """Frames uint8 (H, W, 3) as one float32 (N, 3, H, W) in [0, 1] on the device."""
@@ -128,13 +186,8 @@ class Classifier:
     def count_classes(self) -> int:
         """The number of logits, asked of the network itself."""
         with torch.inference_mode():
-            empty = torch.zeros(1, 3, *self.frame.size, device=self.device)
-            return int(self.logits(empty).shape[1])
+            return int(self.logits(self.empty(1)).shape[1])
 
     def fingerprint(self) -> str:
         """A hash of what decides the outputs: weights, frame, normalisation; the same on every machine."""
-        digest = hashlib.sha256(repr((self.frame, self.normalisation, type(self.network).__name__)).encode())
-        for name, value in self.network.state_dict().items():
-            digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-        return digest.hexdigest()[:16]
+        return fingerprint(self.network, repr((self.frame, self.normalisation, type(self.network).__name__)))

@@ -1,60 +1,67 @@
 """A classifier whose batch norms are part of its convolutions: the same logits from faster passes.
 
 Where a batch norm follows a convolution, both are one convolution with other weights. Which follow each other is seen
-in a pass, not read off names, so that any network may be given; the result is compared with the original, and a
-network whose logits would change is left as it is.
+in a pass, not read off names, so that any network may be given; the result is compared with the original on an image,
+and a network whose logits would change, or that cannot be copied or changed, is left as it is.
 """
 
 from __future__ import annotations
 
 import copy
+import logging
 from collections import Counter
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from masks.classifier import Classifier
 
 _TOLERANCE = 1e-3  # largest difference of logits, relative to the largest logit
 
+_log = logging.getLogger(__name__)
 
-def fused(classifier: Classifier) -> Classifier:
+
+def fused(classifier: Classifier, images: Tensor) -> Classifier:
     """A classifier for passes in great number; its network is a copy, the given one stays as it is.
 
     Args:
         classifier: Entered (frozen, on its device).
+        images: (N, 3, H, W) in [0, 1], N >= 1; both networks are compared on the first.
 
     Returns:
-        A classifier with the same logits up to rounding; the given one where nothing can be fused.
+        An entered classifier with the same logits up to rounding; the given one where nothing can be fused.
     """
-    generator = torch.Generator().manual_seed(0)
-    parameter = next(classifier.network.parameters(), None)
-    example = torch.rand(1, 3, *classifier.frame.size, generator=generator).to(classifier.device)
-    if parameter is not None:
-        example = example.to(parameter.dtype)
+    fast, reason = try_to_fuse(classifier, images)
+    if reason:
+        _log.info(reason)
+    return fast
+
+
+def try_to_fuse(classifier: Classifier, images: Tensor) -> tuple[Classifier, str]:
+    """As :func:`fused`, with the reason why there is no faster network where one was looked for in vain."""
+    example = images[:1]
     try:
-        network = copy.deepcopy(classifier.network)
-    except (TypeError, RuntimeError):  # a network may hold what cannot be copied
-        return classifier
-    fast = Classifier(
-        network,
-        frame=classifier.frame,
-        normalisation=classifier.normalisation,
-        labels=classifier.labels,
-        spec=classifier.spec,
-        device=classifier.device,
-    )
-    with torch.no_grad():
-        pairs = _pairs(fast, example)
-        if not pairs:
-            return classifier
-        for convolution, norm in pairs:
-            _fuse(network, convolution, norm)
-        expected, logits = classifier.logits(example), fast.logits(example)
-    same = (logits - expected).abs().max() <= _TOLERANCE * expected.abs().max()
-    return fast if same else classifier
+        with torch.no_grad():
+            expected = classifier.logits(example)  # first: a pass makes weights that are computed from others anew
+            layout = torch.channels_last if classifier.reading.channels_last else torch.contiguous_format
+            fast = classifier.around(copy.deepcopy(classifier.network))
+            pairs = _pairs(fast, example)
+            if not pairs:
+                return classifier, ""
+            for convolution, norm in pairs:
+                _fuse(fast.network, convolution, norm, layout)
+            difference = (fast.logits(example) - expected).abs().max()
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # whatever a network raises that is copied and changed
+        line = (str(error).splitlines() or [""])[0]
+        return classifier, f"batch norms cannot be fused ({type(error).__name__}: {line}): passes are slower"
+    if not bool(difference <= _TOLERANCE * expected.abs().max()):
+        return classifier, "fused batch norms would change the logits: they are left, passes are slower"
+    return fast, ""
 
 
 def _pairs(classifier: Classifier, example: Tensor) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
@@ -76,6 +83,8 @@ def _pairs(classifier: Classifier, example: Tensor) -> list[tuple[nn.Conv2d, nn.
 
     hooks = []
     for module in classifier.network.modules():
+        if _computes_weights(module):
+            continue
         if isinstance(module, nn.Conv2d):
             hooks.append(module.register_forward_hook(after_convolution))
         elif isinstance(module, nn.BatchNorm2d):
@@ -88,14 +97,19 @@ def _pairs(classifier: Classifier, example: Tensor) -> list[tuple[nn.Conv2d, nn.
     return [pair for pair in followers if calls[pair[0]] == calls[pair[1]] == 1]
 
 
-def _fuse(network: nn.Module, convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
+def _computes_weights(module: nn.Module) -> bool:
+    """Whether a module's weights are computed from others in each pass (weight and spectral norm, pruning)."""
+    return parametrize.is_parametrized(module) or bool(module._forward_pre_hooks)
+
+
+def _fuse(network: nn.Module, convolution: nn.Conv2d, norm: nn.BatchNorm2d, layout: torch.memory_format) -> None:
     """Puts a batch norm's weights into its convolution, and in its place what it holds besides: its activation."""
     assert norm.running_mean is not None  # checked in _pairs
     assert norm.running_var is not None
     weight, bias = fuse_conv_bn_weights(
         convolution.weight, convolution.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
     )
-    convolution.weight = nn.Parameter(weight.contiguous(memory_format=torch.channels_last), requires_grad=False)
+    convolution.weight = nn.Parameter(weight.contiguous(memory_format=layout), requires_grad=False)
     convolution.bias = nn.Parameter(bias, requires_grad=False)
     name = next(name for name, module in network.named_modules() if module is norm)
     parent, _, leaf = name.rpartition(".")

@@ -46,7 +46,7 @@ def feature_layers(classifier: Classifier) -> list[Layer]:
     """All modules that put out a feature map with h, w > 1, in the order in which they finish.
 
     A module that is called several times stands where it finishes for the last time. Attention maps (heads x T x T)
-    are no feature maps.
+    are no feature maps, and modules of TorchScript are not seen.
 
     Args:
         classifier: Inside its context: frozen, on its device.
@@ -60,10 +60,10 @@ def feature_layers(classifier: Classifier) -> list[Layer]:
 
     frame = classifier.frame.size
     with ExitStack() as stack, torch.inference_mode():
-        for name, module in classifier.network.named_modules():
+        for name, module in _visible(classifier.network):
             hook = module.register_forward_hook(lambda _, __, output, name=name: note(name, output))
             stack.callback(hook.remove)
-        classifier.logits(torch.zeros(1, 3, *frame, device=classifier.device))
+        classifier.logits(classifier.empty(1))
     tokens = {shape[1] for shape in shapes.values() if len(shape) == 3 and _grid_of(shape, frame) is not None}
     layers = []
     for name, shape in shapes.items():
@@ -208,6 +208,16 @@ def _module(network: nn.Module, name: str) -> nn.Module:
     return modules[name]
 
 
+def is_script(module: nn.Module) -> bool:
+    """Whether a module is TorchScript, which takes no hooks: what it puts out is not seen."""
+    return isinstance(module, torch.jit.ScriptModule)
+
+
+def _visible(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """The modules whose outputs can be seen."""
+    return ((name, module) for name, module in network.named_modules() if not is_script(module))
+
+
 def linear_layers(classifier: Classifier) -> list[str]:
     """Names of the linear layers that take one vector an image, after the last feature map, in order of execution.
 
@@ -228,10 +238,10 @@ def linear_layers(classifier: Classifier) -> list[str]:
             order.clear()
 
     with ExitStack() as stack, torch.inference_mode():
-        for name, module in classifier.network.named_modules():
+        for name, module in _visible(classifier.network):
             hook = module.register_forward_hook(lambda m, inputs, _, name=name: note(name, m, inputs))
             stack.callback(hook.remove)
-        classifier.logits(torch.zeros(1, 3, *classifier.frame.size, device=classifier.device))
+        classifier.logits(classifier.empty(1))
     return list(dict.fromkeys(order))
 
 

@@ -6,14 +6,18 @@ The paper prints sums over pixels; they are read as means, as its reference prog
 cost more than the class is worth). Nothing is averaged over images: the values of a batch are summed by the
 caller, so that images do not influence each other.
 
-The constrained stage of the default preset minimises ``log_odds`` of p_c for a given area instead, and looks for the
-area (see ``masks/optimize.py``).
+The constrained stage of the default preset minimises ``log_odds`` of the class for a given area instead (see
+``masks/optimize.py``).
 """
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
+
+from masks.errors import UserError
 
 
 def area(masks: Tensor) -> Tensor:
@@ -37,9 +41,30 @@ def greyness(masks: Tensor) -> Tensor:
     return (masks * (1 - masks)).mean(dim=(1, 2, 3))
 
 
-def log_odds(log_p: Tensor) -> Tensor:
-    """Log odds log p - log(1 - p), (N,), of log probabilities (N,).
+def log_odds(logits: Tensor, targets: Tensor) -> Tensor:
+    """Log odds log p - log(1 - p) of one class an image, (N,), from logits (N, C >= 2) and class indices (N,).
 
-    Its gradient does not vanish while the network is still sure of the class. p = 1 counts as 1 - 1e-7.
+    They are z_c - log sum exp z_k over the other classes k. Their gradient never vanishes, however sure the network is
+    (that of log p - log(1 - p) computed from p does, where p rounds to 1).
     """
-    return log_p - torch.log(-torch.expm1(log_p.clamp_max(-1e-7)))
+    chosen = targets[:, None]
+    others = logits.scatter(1, chosen, -math.inf)
+    return logits.gather(1, chosen)[:, 0] - others.logsumexp(1)
+
+
+def gradient_of(losses: Tensor, wanted: Tensor) -> Tensor:
+    """The gradient of the sum of losses (N,) with respect to a tensor, in its shape.
+
+    Raises:
+        UserError: If the losses do not depend on it, as far as autograd knows.
+    """
+    try:
+        (gradient,) = torch.autograd.grad(losses.sum(), wanted)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:  # no graph, or an operation without a derivative
+        raise UserError(
+            "no gradient of the network's logits reaches its input: give a network without @torch.no_grad, detach() "
+            f"or quantised layers in its forward ({str(error).splitlines()[0]})"
+        ) from error
+    return gradient

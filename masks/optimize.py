@@ -25,7 +25,7 @@ from torch import Tensor
 from masks.binarize import binarize
 from masks.classifier import Classifier
 from masks.fuse import fused
-from masks.objective import area, greyness, log_odds, total_variation
+from masks.objective import area, gradient_of, greyness, log_odds, total_variation
 from masks.perturb import Prepared, gaussian_kernel, parse_perturbation
 from masks.schedule import BinaryOptions, Schedule, Stage
 
@@ -33,6 +33,7 @@ DESIGN_SIDE = 224
 """Lengths in a stage's options are pixels of a frame of this side; other frames scale them."""
 
 _LOOK_EVERY = 10  # passes after which the masks that would remain are looked at, at the latest
+_FLAT = 0.01  # standard deviation of a mask below which it tells no places apart
 _CLEAN_FROM = 10  # pass from which a cut mask is cleaned: before, the field has no settled outline
 
 
@@ -71,13 +72,31 @@ def optimize(
         cleaning: How the binary mask will be cleaned; a mask of given area is cleaned likewise in each pass.
         seed: Of the jitter and the wobble.
         progress: Called with (passes done, passes at most).
+
+    Raises:
+        UserError: If no gradient of the logits reaches the images, or logits are not finite.
     """
+    with torch.inference_mode(False), torch.enable_grad():  # whatever the caller's mode
+        if images.is_inference():
+            images, targets = images.clone(), targets.clone()
+        return _optimized(classifier, images, targets, schedule, cleaning or BinaryOptions(), seed, progress)
+
+
+def _optimized(
+    classifier: Classifier,
+    images: Tensor,
+    targets: Tensor,
+    schedule: Schedule,
+    cleaning: BinaryOptions,
+    seed: int,
+    progress: Callable[[int, int], None] | None,
+) -> MaskBatch:
     order = (schedule.smooth, schedule.crisp)
     total = sum(stage.iterations for stage in order)
     masks, done = disc(images), 0
     stages: list[Tensor] = []
     history = [torch.zeros(0) for _ in images]
-    fast = fused(classifier)
+    fast = fused(classifier, images)
     for number, stage in enumerate(order):
         generator = torch.Generator().manual_seed(seed * len(order) + number)
 
@@ -85,7 +104,7 @@ def optimize(
             if progress is not None:
                 progress(before + passes, total)
 
-        masks, losses = run_stage(fast, images, targets, masks, stage, cleaning or BinaryOptions(), generator, tick)
+        masks, losses = run_stage(fast, images, targets, masks, stage, cleaning, generator, tick)
         done += stage.iterations
         stages.append(masks)
         history = [torch.cat(pair) for pair in zip(history, losses, strict=True)]
@@ -117,7 +136,7 @@ def run_stage(
     watch = _Watch(classifier, prepared, _log_p(classifier, images, targets), targets, stage, cleaning)
     losses = images.new_full((len(images), stage.iterations), math.nan)
     found = torch.zeros_like(images[:, :1])
-    active = _Active(basis.project(start), stage)
+    active = _Active(basis.project(_uneven(start) if stage.area else start), stage)
     for step in range(stage.iterations):
         rows = active.rows
         turns = watch.turns(rows, step)
@@ -126,15 +145,17 @@ def run_stage(
         masks = cut(fields, share, stage, step, cleaning) if stage.area else fields
         perturbed = _shifted(_perturbed(prepared, turns, rows, masks), jitter, generator)
         with half_precision(images.device, stage):
-            log_p = classifier.log_probabilities(perturbed, targets[rows])
-        loss = log_odds(log_p) if stage.area else log_p.exp() + stage.l1 * area(masks)
+            logits = classifier.finite_logits(perturbed)
+            log_p = logits.log_softmax(1).gather(1, targets[rows, None])[:, 0]
+            odds = log_odds(logits, targets[rows])
+        loss = odds if stage.area else log_p.exp() + stage.l1 * area(masks)
         # regularisers of neighbours act on the grid, as in the reference program
         if stage.tv:
             loss = loss + stage.tv * total_variation(active.theta, stage.beta)
         if stage.sparsity:
             loss = loss + stage.sparsity * greyness(active.theta)
         losses[rows, step] = loss.detach()
-        (gradient,) = torch.autograd.grad(loss.sum(), active.theta)
+        gradient = gradient_of(loss, active.theta)
         if stage.drop:
             stops = watch.look(step, rows, turns, log_p.detach(), fields.detach(), found)
             if stops.any():
@@ -148,6 +169,16 @@ def run_stage(
     if not stage.drop:
         found = _final(basis.fields(active.theta).detach(), stage, cleaning)
     return found, [row[~row.isnan()].cpu() for row in losses]
+
+
+def _uneven(masks: Tensor) -> Tensor:
+    """Masks (N, 1, H, W) to cut at a quantile: the disc where a mask has the same value everywhere.
+
+    That happens to a smooth mask whose network is so sure that its probability has no gradient: the mask's own weight
+    then takes it away evenly, and a cut of nothing has no gradient either.
+    """
+    flat = masks.std(dim=(1, 2, 3), keepdim=True) < _FLAT
+    return torch.where(flat, disc(masks), masks)
 
 
 class _Watch:

@@ -148,6 +148,9 @@ def look(classifier: Classifier, tap: Tap, frames: Sequence[NDArray[np.uint8]]) 
         tap: Where it is tapped.
         frames: uint8 RGB (H, W, 3) of the classifier's frame, N of them.
     """
+    if classifier.reading.one_by_one and len(frames) > 1:
+        each = [look(classifier, tap, [frame]) for frame in frames]
+        return Seen(np.concatenate([one.vectors for one in each]), np.concatenate([one.logits for one in each]))
     with tapped(classifier.network, tap) as vectors, torch.inference_mode():
         logits = classifier.logits(classifier.to_tensor(frames))
         return Seen(vectors().float().cpu().numpy(), logits.float().cpu().numpy())

@@ -88,6 +88,7 @@ class SpecializedNetwork(nn.Module):
         if method.svms is None:
             raise ValueError(f"method: {method.name} has no SVMs")
         self.network = classifier.network
+        self.reading = classifier.reading
         self.size = classifier.frame.size
         self.tap = tap
         self.blend = method.blend
@@ -98,7 +99,7 @@ class SpecializedNetwork(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, K) of normalised images (N, 3, H, W): logarithms of probabilities."""
         with tapped(self.network, self.tap) as vectors:
-            logits = self.network(images)
+            logits = self.reading.logits(self.network, images)
             decisions = decide(vectors(), self.weights, self.intercepts, self.places)
         return blended(logits, decisions, self.blend)
 

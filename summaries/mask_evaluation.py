@@ -214,7 +214,7 @@ def evaluate(runs: Sequence[Run], classifier: Classifier, *, seed: int, baseline
     insertions: dict[str, list[float]] = defaultdict(list)
     shapes: dict[str, list[Shape]] = defaultdict(list)
     done = 0
-    fast = fused(classifier)
+    fast = fused(classifier, classifier.to_tensor([runs[0].frame(runs[0].ids[0])]))
     steps = (len(METHODS) if baselines else len(OURS)) * 2  # of a batch
     for batch in batches(runs):
         step = 0

@@ -81,12 +81,15 @@ def run(job: Job, classifier: Classifier, *, until: str = STAGES[-1]) -> Run:
         UserError: For whatever a user can cause.
     """
     from masks.class_names import find_class
+    from summaries.stages.network import examine_network
 
     _check(job)
     with claimed(job.out, "run"), classifier:
         pipeline = Pipeline(job.out)
+        notes = examine_network(job.folder, classifier, job.settings, gradients=job.masks is None)
         target = find_class(job.target or job.folder.name, classifier.labels, classifier.count_classes())
         _describe(pipeline.info, job, classifier, target)
+        pipeline.info["model"]["notes"] = notes
         context = ImageContext(
             out=job.out,
             info=pipeline.info,

@@ -272,7 +272,7 @@ def _gallery_work(context: ImageContext, tick: Tick) -> dict[str, Any]:
     return {"summaries": sum(summary.kept for summary in run.summaries)}
 
 
-MASKS_VERSION = 1
+MASKS_VERSION = 2
 
 IMAGE_CHAIN: tuple[Stage[ImageContext], ...] = (
     Stage(

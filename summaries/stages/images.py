@@ -100,7 +100,7 @@ def predict(
     if not frames:
         return []
     with torch.inference_mode():
-        p = classifier.logits(classifier.to_tensor(frames)).double().softmax(1).cpu()
+        p = classifier.finite_logits(classifier.to_tensor(frames)).double().softmax(1).cpu()
     predicted = p.argmax(1)
     wanted = predicted if target is None else torch.full_like(predicted, target)
     return list(zip(predicted.tolist(), p.gather(1, wanted[:, None])[:, 0].tolist(), strict=True))

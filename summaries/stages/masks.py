@@ -32,6 +32,10 @@ from summaries.store import ImageRow, MaskRow, Run
 REPORTED = Blur(10)
 """The perturbation of the drops in masks.csv, whatever the masks were optimised for."""
 
+LOST = 0.5
+"""Share of the class that a binary mask takes away, (p0 - p) / p0, from which the class counts as lost. Masks that do
+their work take more than 0.99; one that leaves half of the class does not show what the network relies on."""
+
 
 @dataclass(frozen=True)
 class FoundMasks:
@@ -138,8 +142,8 @@ def run_masks(
         tick: Takes (images done, images in all).
 
     Returns:
-        How many images and batches there are, how many batches were kept, and how many binary masks have collapsed:
-        are empty or take the whole frame.
+        How many images and batches there are, how many batches were kept, how many binary masks have collapsed (are
+        empty or take the whole frame), and of how many images the binary mask does not lose the class (see `LOST`).
     """
     run = Run(path)
     rows = [row for row in run.images if row.status == "ok"]
@@ -176,7 +180,19 @@ def run_masks(
     write_csv(path / "masks.csv", MaskRow, table)
     remove_files(path / "masks", {f"{row.id}{suffix}" for row in rows for suffix in (".npz", ".png")})
     collapsed = sum(row.area_binary in (0, 1) for row in table)
-    return {"images": len(rows), "batches": len(batches), "batches kept": sum(there), "collapsed": collapsed}
+    kept_class = sum(not row.drop_binary >= LOST for row in table)  # no number where p0 = 0
+    if kept_class:
+        say(
+            f"  {kept_class} of {len(table)} images keep more than {1 - LOST:.0%} of their class under their mask "
+            f"(drop_binary below {LOST} in masks.csv): their masks do not show what the network relies on"
+        )
+    return {
+        "images": len(rows),
+        "batches": len(batches),
+        "batches kept": sum(there),
+        "collapsed": collapsed,
+        "not lost": kept_class,
+    }
 
 
 def _records(folder: Path) -> dict[Path, list[MaskRow]]:

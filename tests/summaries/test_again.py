@@ -68,7 +68,8 @@ def test_a_growing_limit_keeps_the_batches_that_are_there(folder, classifier, do
     for limit, batches, kept in ((2, 1, 0), (4, 2, 1), (3, 2, 1), (5, 3, 1)):
         job = Job(folder.photographs, tmp_path, limit=limit, settings=quick_settings)
         counts = run(job, classifier, until="masks").info["stages"]["masks"]["counts"]
-        assert counts == {"images": limit, "batches": batches, "batches kept": kept, "collapsed": 0}
+        counted = {"images": limit, "batches": batches, "batches kept": kept, "collapsed": 0}
+        assert {name: counts[name] for name in counted} == counted
     for path in (done / "masks").iterdir():
         assert (tmp_path / "masks" / path.name).read_bytes() == path.read_bytes()
 

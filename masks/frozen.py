@@ -1,0 +1,173 @@
+"""A network that is looked at, not trained, for as long as somebody looks; then it is as it came.
+
+Frozen means: evaluation mode, no parameter wants a gradient, on the device where it is used, and, where the network
+works with it, channels last. What is put back: each module's training flag; each parameter's storage (and with it
+device, layout and values), its wish for a gradient and the gradient it holds; each buffer with its values; whether the
+CPU rounds denormal numbers to zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from masks.errors import UserError
+
+
+def flush_denormals(device: torch.device | str) -> None:
+    """Lets the CPU round denormal numbers to zero: with trained weights passes are 6 to 10 times faster.
+
+    Called before the first work on a CPU, because threads that exist already keep their mode.
+    """
+    if torch.device(device).type == "cpu":
+        torch.set_flush_denormal(True)
+
+
+def _flushes() -> bool:
+    """Whether this thread rounds denormal numbers to zero; torch has no question for that."""
+    return float(torch.tensor(1e-40) * 1) == 0
+
+
+@dataclass
+class _Parameter:
+    """A parameter as it came."""
+
+    tensor: nn.Parameter
+    data: Tensor
+    wanted: bool
+    gradient: Tensor | None
+
+
+@dataclass
+class _Buffer:
+    """A buffer as it came, with a copy of its values."""
+
+    owner: nn.Module
+    name: str
+    tensor: Tensor
+    values: Tensor
+    version: int
+
+
+class Frozen:
+    """Freezes a network and puts it back; freezing it again meanwhile counts.
+
+    Args:
+        network: Any network.
+        device: Where it is used.
+    """
+
+    def __init__(self, network: nn.Module, device: torch.device) -> None:
+        self.network = network
+        self.device = device
+        self.depth = 0
+        self._modes: list[tuple[nn.Module, bool]] = []
+        self._parameters: list[_Parameter] = []
+        self._buffers: list[_Buffer] = []
+        self._borrowed: list[tuple[nn.Module, str, nn.Parameter]] = []
+        self._plain: list[tuple[nn.Parameter, Tensor]] = []
+        self._flushed = False
+
+    def enter(self) -> None:
+        """Freezes the network, unless it is.
+
+        Raises:
+            UserError: If it has weights without values.
+        """
+        if self.depth == 0:
+            weights = self.network.named_parameters()
+            empty = [name for name, p in weights if nn.parameter.is_lazy(p) or p.device.type == "meta"]
+            if empty:
+                raise UserError(
+                    f"the network's weights have no values yet ({empty[0]}): load them, or run the network once, "
+                    "before it is given"
+                )
+            try:
+                with torch.inference_mode(False), torch.no_grad():
+                    self._freeze()
+            except BaseException:
+                self._restore()
+                raise
+        self.depth += 1
+
+    def exit(self) -> None:
+        """Puts the network back as it came, where this is the last to leave."""
+        self.depth -= 1
+        if self.depth == 0:
+            self._restore()
+
+    def channels_last(self) -> None:
+        """Lays the weights of four dimensions out channels last; other tensors have no such layout."""
+        with torch.inference_mode(False), torch.no_grad():
+            for parameter in self.network.parameters():
+                if _has_layout(parameter.data):
+                    self._plain.append((parameter, parameter.data))
+                    parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+
+    def contiguous(self) -> None:
+        """Takes :meth:`channels_last` back."""
+        with torch.inference_mode(False), torch.no_grad():
+            for parameter, data in self._plain:
+                parameter.data = data
+        self._plain = []
+
+    def _freeze(self) -> None:
+        network = self.network
+        self._flushed = _flushes()
+        flush_denormals(self.device)
+        self._modes = [(module, module.training) for module in network.modules()]
+        self._borrow()
+        self._parameters = [_Parameter(p, p.data, p.requires_grad, p.grad) for p in network.parameters()]
+        for module, name, buffer in _buffers(network):
+            ours = buffer.clone()
+            if buffer.is_inference():  # made under inference_mode: autograd does not take it
+                module._buffers[name] = ours
+                self._buffers.append(_Buffer(module, name, buffer, buffer, -1))
+            else:
+                self._buffers.append(_Buffer(module, name, buffer, ours, buffer._version))
+        network.eval()  # not chained: a train() of the user's may return nothing
+        for parameter in network.parameters():
+            parameter.grad = None  # so that it stays where it is
+            parameter.requires_grad_(False)
+        network.to(self.device)
+
+    def _borrow(self) -> None:
+        """Puts copies in the place of parameters made under inference_mode, which autograd does not take."""
+        copies: dict[int, nn.Parameter] = {}
+        for module in list(self.network.modules()):
+            for name, parameter in list(module.named_parameters(recurse=False, remove_duplicate=False)):
+                if parameter.is_inference():
+                    copy = copies.setdefault(id(parameter), nn.Parameter(parameter.detach().clone(), False))
+                    self._borrowed.append((module, name, parameter))
+                    setattr(module, name, copy)
+
+    def _restore(self) -> None:
+        with torch.inference_mode(False), torch.no_grad():
+            for saved in self._parameters:
+                saved.tensor.data = saved.data
+                saved.tensor.requires_grad_(saved.wanted)
+                saved.tensor.grad = saved.gradient
+            for module, name, parameter in self._borrowed:
+                setattr(module, name, parameter)
+            for buffer in self._buffers:
+                buffer.owner._buffers[buffer.name] = buffer.tensor
+                if buffer.version >= 0 and buffer.tensor._version != buffer.version:
+                    buffer.tensor.copy_(buffer.values)
+        for module, training in self._modes:
+            module.training = training
+        if not self._flushed and self.device.type == "cpu":
+            torch.set_flush_denormal(False)
+        self._modes, self._parameters, self._buffers, self._borrowed, self._plain = [], [], [], [], []
+
+
+def _buffers(network: nn.Module) -> Iterator[tuple[nn.Module, str, Tensor]]:
+    for module in list(network.modules()):
+        for name, buffer in list(module.named_buffers(recurse=False, remove_duplicate=False)):
+            yield module, name, buffer
+
+
+def _has_layout(tensor: Tensor) -> bool:
+    return type(tensor) is Tensor and tensor.ndim == 4 and tensor.layout == torch.strided

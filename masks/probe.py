@@ -1,0 +1,224 @@
+"""Finds out how a network has to be asked, by a look at synthetic pictures, before anything depends on it.
+
+One picture alone, twice, as the network comes, then the batch [a, b, a] as it will be asked. The first show what comes
+out, and whether it is the same twice; the batch, whether batches and the faster layout give the same. A network that
+draws random numbers in evaluation cannot be explained: no mask, and no probability, would be found again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from masks.errors import UserError
+from masks.frozen import Frozen
+from masks.outputs import Reading, dtype_of, rows
+
+_SAME = 1e-3  # largest difference of two rows of one batch, relative to the largest logit
+_ALIKE = 3e-2  # the same for passes in another layout or batch, which round otherwise (8 bits: about 0.01)
+_COARSE = 5e-2  # the same for weights of 16 bits
+_SUM = 1e-3  # how far the sum of a row of probabilities may be from 1
+_COARSE_SUM = 2e-2
+_ON_THE_WAY = ("View", "Reshape", "UnsafeView", "Squeeze", "Unsqueeze", "ToCopy", "Clone", "Slice", "Select", "Cat")
+
+RANDOM = (
+    "the network draws random numbers in evaluation mode (two passes over the same picture differ): switch dropout and "
+    "the like off, for instance F.dropout(x, training=self.training)"
+)
+MIXED = (
+    "the network's output for an image depends on the other images of its batch: let batch norm use its running "
+    "statistics in evaluation mode, for instance F.batch_norm(.., training=self.training)"
+)
+
+
+def find_reading(frozen: Frozen, pictures: Tensor, even: bool) -> tuple[Reading, list[str]]:
+    """How a network has to be asked.
+
+    Args:
+        frozen: The network, frozen, its layout as it came; it is left in the layout that is chosen.
+        pictures: (2, 3, *S) normalised, two pictures.
+        even: Whether the normalisation is the same for red, green and blue.
+
+    Returns:
+        The reading, and a plain sentence for each conversion.
+
+    Raises:
+        UserError: If what comes out cannot be read as logits, or is not the same twice.
+    """
+    network = frozen.network
+    reading, notes = Reading(channels_last=False), []
+    one = pictures[:1]
+    raw = _tried(lambda: network(reading.inputs(network, one)))
+    if isinstance(raw, Exception):
+        reading = _with_other_channels(network, tuple(one.shape), raw, even)
+        notes.append("the network takes one channel: it sees pictures in grey")
+        raw = _asked(network, reading.inputs(network, one))
+    alone = rows(raw, 1).to(one.dtype)
+    _check(network, alone)
+    again = rows(_asked(network, reading.inputs(network, one)), 1)
+    if not same_picture(network, alone[0], again[0].to(one.dtype)):
+        raise UserError(RANDOM)
+    notes += _conversions(network, raw)
+    reading, together, more = _in_a_batch(frozen, reading, alone, torch.cat([pictures, one]))
+    notes += more
+    if not same_picture(network, together[0], together[2]):
+        raise UserError(RANDOM)
+    _check(network, together)
+    if _ends_in_sigmoid(together):
+        raise UserError(
+            "the network ends in a sigmoid, so its classes do not exclude each other: take the sigmoid off and give "
+            "the logits before it"
+        )
+    if _are_probabilities(together, _COARSE_SUM if _is_coarse(network) else _SUM):
+        reading = replace(reading, probabilities=True)
+        notes.append("outputs are probabilities: their logarithm is taken")
+    return reading, notes
+
+
+def _in_a_batch(frozen: Frozen, reading: Reading, alone: Tensor, batch: Tensor) -> tuple[Reading, Tensor, list[str]]:
+    """How the batch [a, b, a] can be asked, the outputs (3, C), and what was converted; ``alone`` is (1, C) of a."""
+    network = frozen.network
+    near = _COARSE if _is_coarse(network) else _ALIKE
+    frozen.channels_last()
+    fast = replace(reading, channels_last=True)
+    found = _tried(lambda: fast.outputs(network, batch))
+    if isinstance(found, Tensor) and found.shape[1] == alone.shape[1] and _close(found[0], alone[0], near):
+        return fast, found, []
+    frozen.contiguous()
+    found = _tried(lambda: reading.outputs(network, batch))
+    if isinstance(found, Exception) or found.shape[1] != alone.shape[1]:
+        reading = replace(reading, one_by_one=True)
+        return reading, reading.outputs(network, batch), ["the network takes one image at a time: passes are slower"]
+    if not _close(found[0], alone[0], near):
+        raise UserError(MIXED)
+    return (
+        reading,
+        found,
+        ["the network does not work with channels last: its layout stays, passes are slower"],
+    )
+
+
+_Found = TypeVar("_Found")
+
+
+def _tried(call: Callable[[], _Found]) -> _Found | Exception:
+    """What a network gives, or whatever it raises."""
+    try:
+        return call()
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:
+        return error
+
+
+def _asked(network: nn.Module, inputs: Tensor) -> object:
+    found = _tried(lambda: network(inputs))
+    if isinstance(found, Exception):
+        raise _fails(tuple(inputs.shape), found) from found
+    return found
+
+
+def _fails(shape: tuple[int, ...], error: Exception) -> UserError:
+    return UserError(
+        f"the network fails on an image of shape {list(shape)}: {type(error).__name__}: {_line(error)}: check the "
+        "input size, and that it takes a batch of any size"
+    )
+
+
+def _line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1 if lines and lines[0].startswith("The following operation failed") else 0] if lines else "no reason"
+
+
+def _with_other_channels(network: nn.Module, shape: tuple[int, ...], error: Exception, even: bool) -> Reading:
+    """The reading of a network that fails on three channels because its first convolution takes another number."""
+    first = next((m for m in network.modules() if isinstance(m, (nn.Conv1d, nn.Conv2d, nn.Conv3d))), None)
+    wanted = 3 if first is None else first.in_channels
+    if wanted == 3:
+        raise _fails(shape, error) from error
+    if wanted == 1 and even:
+        return Reading(channels_last=False, grey=True)
+    do = (
+        "give it one mean and one standard deviation, the same for red, green and blue, and it sees pictures in grey"
+        if wanted == 1
+        else "give one that takes red, green and blue, for instance with a layer in front that makes the other channels"
+    )
+    raise UserError(f"the network's first convolution takes {wanted} channels, pictures have 3: {do}") from error
+
+
+def _check(network: nn.Module, outputs: Tensor) -> None:
+    """Refuses outputs (N, C) of one column, or that are not finite."""
+    if outputs.shape[1] < 2:
+        raise UserError(
+            "the network puts out one logit: give two, for instance torch.stack([0 * z, z], 1) of the logit z (N,)"
+        )
+    check_finite(network, outputs)
+
+
+def check_finite(network: nn.Module, outputs: Tensor) -> None:
+    """Refuses outputs that are not finite.
+
+    Raises:
+        UserError: It names a weight that is not finite, if there is one.
+    """
+    if not bool(torch.isfinite(outputs).all()):
+        name = weight_not_finite(network)
+        why = f"its weight {name} is not finite" if name else "its weights are finite: check what it computes with them"
+        raise UserError(f"the network's logits are not finite (NaN or infinite): {why}")
+
+
+def weight_not_finite(network: nn.Module) -> str:
+    """The first parameter that holds a NaN or infinite number, else the first buffer with a NaN; "" where none does."""
+    for name, values in network.named_parameters():
+        if values.is_floating_point() and values.layout == torch.strided and not bool(torch.isfinite(values).all()):
+            return name
+    for name, buffer in network.named_buffers():  # attention masks hold infinite numbers for good reason
+        if buffer.is_floating_point() and buffer.layout == torch.strided and bool(buffer.isnan().any()):
+            return name
+    return ""
+
+
+def _conversions(network: nn.Module, output: object) -> list[str]:
+    """What is done to each input and to each output of one image."""
+    notes = []
+    dtype = dtype_of(network, torch.float32)
+    if dtype != torch.float32:
+        notes.append(f"weights are {str(dtype).removeprefix('torch.')}: images are cast to it")
+    if not isinstance(output, Tensor):
+        what = "its first tensor is" if isinstance(output, (tuple, list)) else "its logits are"
+        notes.append(f"the network puts out a {type(output).__name__}: {what} taken")
+    elif output.ndim > 2:
+        notes.append(f"the network puts out {list(output.shape)} for an image: dimensions of length 1 are dropped")
+    return notes
+
+
+def same_picture(network: nn.Module, one: Tensor, other: Tensor) -> bool:
+    """Whether two rows of outputs (C,) may be those of one picture, asked twice in the same way."""
+    return _close(one, other, _COARSE if _is_coarse(network) else _SAME)
+
+
+def _is_coarse(network: nn.Module) -> bool:
+    return any(p.is_floating_point() and p.dtype.itemsize < 4 for p in network.parameters())
+
+
+def _close(one: Tensor, other: Tensor, tolerance: float) -> bool:
+    """Whether two rows of outputs are the same up to a share of the largest; NaN is left to another check."""
+    difference, scale = (one - other).abs().max(), torch.maximum(one.abs().max(), other.abs().max())
+    return not bool(difference > tolerance * scale)
+
+
+def _are_probabilities(outputs: Tensor, tolerance: float) -> bool:
+    inside = bool(((outputs >= 0) & (outputs <= 1 + tolerance)).all())
+    return inside and bool(((outputs.sum(1) - 1).abs() <= tolerance).all())
+
+
+def _ends_in_sigmoid(outputs: Tensor) -> bool:
+    """Whether the last operation of a pass was a sigmoid; where no gradient was recorded nobody knows."""
+    step = outputs.grad_fn
+    while step is not None and step.name().startswith(_ON_THE_WAY):
+        step = step.next_functions[0][0]
+    return step is not None and step.name().startswith("Sigmoid")

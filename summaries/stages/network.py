@@ -1,0 +1,63 @@
+"""Before the first stage: whether the network is one that a run can explain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from clustering.appearance import deep_encoder
+from clustering.options import count_neighbours
+from masks.classifier import Classifier
+from masks.errors import UnusableImageError, UserError
+from masks.examine import examine
+from masks.folders import list_images
+from masks.layers import feature_layers, is_script
+from masks.reading import read_image
+from summaries.progress import say
+from summaries.settings import Settings
+
+
+def examine_network(folder: Path, classifier: Classifier, settings: Settings, *, gradients: bool) -> list[str]:
+    """Checks the network on the first pictures of a class folder, and says what is converted or left out.
+
+    Args:
+        folder: Images of one class; where none can be read there is nothing to check, and the images stage says why.
+        classifier: Entered.
+        settings: How parts are described and which pairs are matched.
+        gradients: Whether masks are made.
+
+    Returns:
+        What was said, for the record.
+
+    Raises:
+        UserError: If the network cannot be explained, or a setting wants what it does not have.
+    """
+    frames = first_frames(folder, classifier)
+    if not frames:
+        return list(classifier.notes)
+    notes = examine(classifier, frames, gradients=gradients)
+    if not feature_layers(classifier):
+        if count_neighbours(settings.similarity.pairs) is not None:
+            raise UserError("the network puts out no feature map to find an image's nearest by: give --pairs all")
+        if settings.appearance.descriptor != "hog" and any(map(is_script, classifier.network.modules())):
+            notes.append("TorchScript shows no feature map of the network: HOG describes parts")
+    deep_encoder(classifier, settings.appearance)
+    for note in notes:
+        say(f"model: {note}")
+    return notes
+
+
+def first_frames(folder: Path, classifier: Classifier, count: int = 2) -> list[npt.NDArray[np.uint8]]:
+    """The frames (H, W, 3) of the first images of a class folder that can be read, ``count`` at most."""
+    frames: list[npt.NDArray[np.uint8]] = []
+    for file in list_images(folder):
+        if len(frames) == count:
+            break
+        try:
+            photograph = read_image(file.path)
+        except UnusableImageError:
+            continue  # the images stage records why
+        frames.append(classifier.frame.cut(photograph.pixels, size=photograph.size))
+    return frames
