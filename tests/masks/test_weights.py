@@ -175,6 +175,31 @@ def test_a_head_of_another_size_is_replaced_for_that_many_names(tmp_path: Path) 
     assert network.num_classes == 2
 
 
+def test_another_layer_of_another_size_is_no_head(tmp_path: Path) -> None:
+    wrong = state() | {"body.0.weight": torch.ones(7, 4), "body.0.bias": torch.ones(7)}
+    torch.save(wrong, tmp_path / "w.pt")
+    (tmp_path / "names.txt").write_text("\n".join("abcdefg"))
+    (tmp_path / "net.py").write_text(NET)
+    with pytest.raises(UserError):  # the layer would be replaced, but the network would not work
+        load_classifier(
+            f"{tmp_path}/net.py:Net",
+            weights=str(tmp_path / "w.pt"),
+            input_format=InputFormat(classes=tmp_path / "names.txt"),
+        )
+
+
+NET = """
+from torch import nn
+class Net(nn.Module):
+    input_size, mean, std = 32, (0.5,) * 3, (0.25,) * 3
+    def __init__(self):
+        super().__init__()
+        self.conv, self.bn, self.fc = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 5)
+        self.body = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
+    def forward(self, x): return self.fc(self.body(self.bn(self.conv(x)).mean((2, 3))))
+"""
+
+
 @pytest.mark.parametrize(
     "spec", ["timm:resnet18", "torchvision:resnet18", "torchvision:squeezenet1_1", "timm:vit_tiny_patch16_224"]
 )
