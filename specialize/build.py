@@ -39,7 +39,7 @@ from specialize.tuning import Method, candidates, choose_weight, decide_all, poi
 from summaries.drawing import member_picture
 from summaries.files import write_bytes, write_csv
 from summaries.folders import remove_files
-from summaries.gallery import jpeg
+from summaries.gallery_pictures import jpeg
 from summaries.pipeline import PACKAGES
 from summaries.progress import progress, say
 from summaries.settings import plain

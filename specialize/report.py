@@ -18,7 +18,8 @@ from specialize.pareto import NAMES, figure
 from summaries.drawing import photograph
 from summaries.files import write_bytes, write_png
 from summaries.folders import remove_files
-from summaries.gallery import environment, jpeg
+from summaries.gallery import environment
+from summaries.gallery_pictures import jpeg
 
 PICTURES = "boost"
 """Folder of the page's photographs, beside it."""

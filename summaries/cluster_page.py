@@ -11,7 +11,8 @@ from summaries.cluster_evaluation import Evaluation
 from summaries.drawing import member_picture
 from summaries.files import write_bytes
 from summaries.folders import remove_files
-from summaries.gallery import Overview, environment, jpeg
+from summaries.gallery import Overview, environment
+from summaries.gallery_pictures import jpeg
 from summaries.store import Run
 
 PICTURES = "clusters"

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from summaries.drawing import CYAN, RED, Picture
+if TYPE_CHECKING:
+    from summaries.drawing import Picture
 
 MEMBERS = 10
 """Members a sheet has room for; the paper's reference code shows as many."""
 
 _CELL, _GAP, _MARGIN, _CAPTION = 360, 28, 56, 44
+_SUBTITLE = _MARGIN + 48  # where it begins, and the title's room ends
 _INK, _FAINT, _PAPER = (28, 32, 36), (104, 112, 120), (255, 255, 255)
 
 
@@ -47,10 +50,9 @@ def sheet(title: str, subtitle: str, pictures: Sequence[Picture], captions: Sequ
     height = top + rows * (cell + _CAPTION + _GAP) - _GAP + 44 + _MARGIN
     page = Image.new("RGB", (width, height), _PAPER)
     draw = ImageDraw.Draw(page)
-    room = width - 2 * _MARGIN
-    bold, plain, small = _font(38, bold=True), _font(22), _font(18)
-    draw.text((_MARGIN, _MARGIN - 8), _fit(title, bold, room), _INK, bold)
-    draw.text((_MARGIN, _MARGIN + 48), _fit(subtitle, plain, room), _FAINT, plain)
+    plain, small = _font(22), _font(18)
+    _title(draw, title, width)
+    draw.text((_MARGIN, _SUBTITLE), _fit(subtitle, plain, width - 2 * _MARGIN), _FAINT, plain)
     for place, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
         row, column = divmod(place, columns)
         x, y = _MARGIN + column * (_CELL + _GAP), top + row * (cell + _CAPTION + _GAP)
@@ -64,6 +66,26 @@ def sheet(title: str, subtitle: str, pictures: Sequence[Picture], captions: Sequ
     return np.asarray(page)
 
 
+def retitled(page: Picture, title: str) -> Picture:
+    """A sheet with another title: what :func:`sheet` gives for it and the same pictures.
+
+    Args:
+        page: A sheet, uint8 (H, W, 3).
+        title: What the summary shows, or its number.
+    """
+    image = Image.fromarray(page)
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((0, 0, image.width, _SUBTITLE - 1), _PAPER)
+    _title(draw, title, image.width)
+    return np.asarray(image)
+
+
+def _title(draw: ImageDraw.ImageDraw, title: str, width: int) -> None:
+    """Writes the title of a sheet of some width."""
+    bold = _font(38, bold=True)
+    draw.text((_MARGIN, _MARGIN - 8), _fit(title, bold, width - 2 * _MARGIN), _INK, bold)
+
+
 def _member(draw: ImageDraw.ImageDraw, page: Image.Image, picture: Picture, corner: tuple[int, int], cell: int) -> None:
     """Draws a picture into the cell at a corner, centred, its proportions kept."""
     scale = min(_CELL / picture.shape[1], cell / picture.shape[0])
@@ -74,6 +96,8 @@ def _member(draw: ImageDraw.ImageDraw, page: Image.Image, picture: Picture, corn
 
 def _legend(draw: ImageDraw.ImageDraw, corner: tuple[int, int]) -> None:
     """What the two colours mean, from a corner to the right."""
+    from summaries.drawing import CYAN, RED
+
     x, y = corner
     font = _font(18)
     for colour, text in ((CYAN, "what the network cannot do without"), (RED, "the part the images share")):
@@ -84,9 +108,10 @@ def _legend(draw: ImageDraw.ImageDraw, corner: tuple[int, int]) -> None:
 
 @cache
 def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which matplotlib brings along."""
+    """DejaVu Sans, which matplotlib brings along; it is found, not imported, because that takes long."""
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name
+    found = find_spec("matplotlib")
+    path = Path(found.origin if found and found.origin else "").with_name("mpl-data") / "fonts" / "ttf" / name
     return ImageFont.truetype(str(path), size, layout_engine=ImageFont.Layout.BASIC)
 
 

@@ -268,7 +268,7 @@ def _gallery_work(context: ImageContext, tick: Tick) -> dict[str, Any]:
     from summaries.gallery import write_gallery
 
     run = Run(context.out)
-    write_gallery(run, tick)
+    write_gallery(run, tick, fresh=context.again == "gallery")
     return {"summaries": sum(summary.kept for summary in run.summaries)}
 
 
