@@ -162,7 +162,7 @@ def redo(
             keep_misclassified=config["keep_misclassified"],
             masks=None if config["masks"] is None else Path(config["masks"]),
             seed=info["seed"],
-            jobs=jobs or cores(),
+            jobs=jobs,
             device=device,
             network=entered,
             again=again if settings == recorded else "",

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from summaries.backend import cores
 from summaries.files import digest, hash_file
 from summaries.pipeline.engine import Stage
 from summaries.progress import Tick
@@ -47,7 +48,7 @@ class ImageContext:
         keep_misclassified: Whether images that the network gives to another class stay.
         masks: Folder of masks made elsewhere, which take the place of the mask stage; None for none.
         seed: Of every random choice.
-        jobs: Processes, >= 1.
+        jobs: Processes, >= 1; None for one a core.
         device: Name of the device: cpu, cuda or cuda:0 and so on.
         network: Gives the network, to be used inside its context.
         again: Name of a stage that is done from scratch; empty for none.
@@ -61,7 +62,7 @@ class ImageContext:
     keep_misclassified: bool
     masks: Path | None
     seed: int
-    jobs: int
+    jobs: int | None
     device: str
     network: Callable[[], AbstractContextManager[Classifier]]
     again: str = ""
@@ -71,6 +72,11 @@ class ImageContext:
         """The class; None where each image has its own."""
         index: int | None = self.info["target"]["index"]
         return index
+
+    @property
+    def processes(self) -> int:
+        """How many processes a stage may start."""
+        return self.jobs or cores()
 
     @property
     def fingerprint(self) -> str:
@@ -200,7 +206,7 @@ def _proposals_work(context: ImageContext, tick: Tick) -> dict[str, Any]:
     from summaries.stages.parts import run_proposals
 
     options, key = context.settings.proposals, digest(_proposals_inputs(context))
-    return run_proposals(context.out, options, seed=context.seed, jobs=context.jobs, key=key, tick=tick)
+    return run_proposals(context.out, options, seed=context.seed, jobs=context.processes, key=key, tick=tick)
 
 
 def _matching_network(context: ImageContext) -> bool:
@@ -230,7 +236,7 @@ def _matching_work(context: ImageContext, tick: Tick) -> dict[str, Any]:
         context.settings,
         context.network,
         device=context.device,
-        jobs=context.jobs,
+        jobs=context.processes,
         key=digest(_matching_inputs(context)),
         tick=tick,
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from summaries.cli import COMMANDS
+from summaries.store import Run
 
 ROOT = Path(__file__).parents[2]
 
@@ -90,6 +91,16 @@ def test_help_and_wrong_use_load_nothing_that_takes_long(name, answers):
         assert status == (0 if line[-1].startswith("--help") else 2), (line, err)
         assert bool(out) == (status == 0)
         assert err.count("\n") == (status == 2), err
+
+
+def test_naming_draws_and_loads_nothing(answers, copy):
+    pictures = {path: path.stat().st_mtime_ns for path in (copy / "gallery" / "pictures").iterdir()}
+    number = next(str(one.summary) for one in Run(copy).summaries if one.kept)
+    for name in ("funnel", "chimney", ""):
+        ((_, status, _, err, loaded),) = answers(["name", str(copy), number, name])
+        assert (status, loaded) == (0, []), err
+        assert ("funnel" in (copy / "gallery" / "index.html").read_text()) == (name == "funnel")
+    assert pictures == {path: path.stat().st_mtime_ns for path in (copy / "gallery" / "pictures").iterdir()}
 
 
 def test_commands_that_only_read_load_nothing_that_takes_long(answers):
