@@ -30,8 +30,9 @@ from torch import Tensor
 
 from masks.classifier import Classifier
 from masks.evaluate import most_salient
+from masks.gradients import gradient_of, with_gradients
 from masks.layers import feature_layers
-from masks.objective import gradient_of, log_odds
+from masks.objective import log_odds
 from masks.options import Options, Range
 from masks.perturb import Blur, Perturbation
 
@@ -42,6 +43,7 @@ class UnsuitableNetworkError(ValueError):
     """A network that a method does not work on; the message is the reason that is recorded."""
 
 
+@with_gradients
 def grad_cam(classifier: Classifier, images: Tensor, targets: Tensor) -> Tensor:
     """Grad-CAM, (N, 1, H, W), bilinearly enlarged; not cut at zero, so that all pixels have an order.
 
@@ -145,6 +147,7 @@ class ExtremalOptions(Options):
     weight: tuple[Annotated[float, Range(gt=0)], Annotated[float, Range(gt=0)]] = (1.0, 3000.0)
 
 
+@with_gradients
 def extremal(
     classifier: Classifier,
     images: Tensor,

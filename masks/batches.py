@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from masks.classifier import Classifier
+from masks.gradients import with_gradients
 from masks.optimize import half_precision
 from masks.schedule import Schedule
 
@@ -54,6 +55,7 @@ def fitting(few: int, many: int, levels: int, memory: int) -> int:
     return 1 << (number.bit_length() - 1)
 
 
+@with_gradients
 def pass_memory(classifier: Classifier, schedule: Schedule, count: int) -> int:
     """Bytes that a pass forward and backward to ``count`` images takes on the GPU, at its peak."""
     torch.cuda.empty_cache()

@@ -18,7 +18,7 @@ from torch import Tensor
 from masks.classifier import Classifier
 from masks.errors import UserError
 from masks.fuse import try_to_fuse
-from masks.objective import gradient_of
+from masks.gradients import gradient_of
 from masks.probe import RANDOM, same_picture, weight_not_finite
 
 

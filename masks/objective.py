@@ -14,10 +14,7 @@ from __future__ import annotations
 
 import math
 
-import torch
 from torch import Tensor
-
-from masks.errors import UserError
 
 
 def area(masks: Tensor) -> Tensor:
@@ -50,21 +47,3 @@ def log_odds(logits: Tensor, targets: Tensor) -> Tensor:
     chosen = targets[:, None]
     others = logits.scatter(1, chosen, -math.inf)
     return logits.gather(1, chosen)[:, 0] - others.logsumexp(1)
-
-
-def gradient_of(losses: Tensor, wanted: Tensor) -> Tensor:
-    """The gradient of the sum of losses (N,) with respect to a tensor, in its shape.
-
-    Raises:
-        UserError: If the losses do not depend on it, as far as autograd knows.
-    """
-    try:
-        (gradient,) = torch.autograd.grad(losses.sum(), wanted)
-    except torch.OutOfMemoryError:
-        raise
-    except RuntimeError as error:  # no graph, or an operation without a derivative
-        raise UserError(
-            "no gradient of the network's logits reaches its input: give a network without @torch.no_grad, detach() "
-            f"or quantised layers in its forward ({str(error).splitlines()[0]})"
-        ) from error
-    return gradient

@@ -25,7 +25,8 @@ from torch import Tensor
 from masks.binarize import binarize
 from masks.classifier import Classifier
 from masks.fuse import fused
-from masks.objective import area, gradient_of, greyness, log_odds, total_variation
+from masks.gradients import gradient_of, with_gradients
+from masks.objective import area, greyness, log_odds, total_variation
 from masks.perturb import Prepared, gaussian_kernel, parse_perturbation
 from masks.schedule import BinaryOptions, Schedule, Stage
 
@@ -52,6 +53,7 @@ class MaskBatch:
     history: list[Tensor]
 
 
+@with_gradients
 def optimize(
     classifier: Classifier,
     images: Tensor,
@@ -76,21 +78,7 @@ def optimize(
     Raises:
         UserError: If no gradient of the logits reaches the images, or logits are not finite.
     """
-    with torch.inference_mode(False), torch.enable_grad():  # whatever the caller's mode
-        if images.is_inference():
-            images, targets = images.clone(), targets.clone()
-        return _optimized(classifier, images, targets, schedule, cleaning or BinaryOptions(), seed, progress)
-
-
-def _optimized(
-    classifier: Classifier,
-    images: Tensor,
-    targets: Tensor,
-    schedule: Schedule,
-    cleaning: BinaryOptions,
-    seed: int,
-    progress: Callable[[int, int], None] | None,
-) -> MaskBatch:
+    cleaning = cleaning or BinaryOptions()
     order = (schedule.smooth, schedule.crisp)
     total = sum(stage.iterations for stage in order)
     masks, done = disc(images), 0

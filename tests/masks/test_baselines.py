@@ -288,3 +288,14 @@ def test_intersection_over_union() -> None:
     assert iou(one, other) == 1.0
     one[:2], other[1:3] = True, True
     assert iou(one, other) == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_gradients_are_there_whatever_the_callers_mode(mode: type[torch.no_grad]) -> None:
+    areas, options = torch.tensor([0.2, 0.3]), ExtremalOptions(iterations=2)
+    with classifier() as model:
+        expected = grad_cam(model, pictures(2), ONES), extremal(model, pictures(2), ONES, areas, options=options)
+        with mode():
+            images = pictures(2)
+            found = grad_cam(model, images, ONES), extremal(model, images, ONES, areas, options=options)
+    assert all(torch.equal(one, other) for one, other in zip(expected, found, strict=True))
