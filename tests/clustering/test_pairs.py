@@ -106,3 +106,21 @@ def test_an_image_is_what_enters_the_last_linear_layer():
 def test_a_network_without_a_feature_map_cannot_choose():
     with network(nn.Flatten(), nn.Linear(3 * 32 * 32, 4)) as classifier, pytest.raises(UserError, match="--pairs all"):
         encode(classifier, [np.zeros((32, 32, 3), np.uint8)])
+
+
+class OneByOne(nn.Sequential):
+    """Exported for a batch of one."""
+
+    def forward(self, images):
+        return super().forward(images.reshape(1, 3, 32, 32))
+
+
+def test_a_network_that_takes_one_image_at_a_time_encodes_all():
+    layers = [nn.Conv2d(3, 6, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 4)]
+    frames = list(np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8))
+    found = []
+    for network in (nn.Sequential(*layers), OneByOne(*layers)):
+        frame, normalisation = Frame((32, 32), 32, "bilinear"), Normalisation((0.5,) * 3, (0.2,) * 3)
+        with Classifier(network, frame=frame, normalisation=normalisation) as classifier:
+            found.append(encode(classifier, frames))
+    np.testing.assert_allclose(found[1], found[0], atol=1e-5)

@@ -9,8 +9,12 @@ from masks.classifier import Classifier, Normalisation
 from masks.errors import UserError
 from masks.images import Frame
 from masks.models import load_classifier
-from specialize.features import find_places, find_tap, look, tapped
+from specialize.blend import plain_blend
+from specialize.features import Tap, find_places, find_tap, look, tapped
+from specialize.model import specialized
 from specialize.options import FeatureOptions, PlaceOptions
+from specialize.svm import Svms
+from specialize.tuning import Method
 
 
 def wrapped(network: nn.Module, side: int = 32) -> Classifier:
@@ -114,3 +118,37 @@ def test_vectors_have_gradients():
             vectors()[:, 0].sum().backward()
         assert images.grad is not None
         assert images.grad.abs().sum() > 0
+
+
+class OneByOne(nn.Sequential):
+    """Exported for a batch of one."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return super().forward(images.reshape(1, 3, 32, 32))
+
+
+def test_a_network_that_takes_one_image_at_a_time_gives_the_features_of_all():
+    plain, alone = old_style(), OneByOne(*old_style())
+    with wrapped(plain) as expected, wrapped(alone) as classifier:
+        wanted = look(expected, find_tap(expected, FeatureOptions(layer="first")), frames())
+        seen = look(classifier, find_tap(classifier, FeatureOptions(layer="first")), frames())
+    np.testing.assert_allclose(seen.vectors, wanted.vectors, atol=1e-5)
+    np.testing.assert_allclose(seen.logits, wanted.logits, atol=1e-5)
+
+
+class Soft(nn.Sequential):
+    """Ends in softmax."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return super().forward(images).softmax(1)
+
+
+def test_a_specialised_network_blends_the_logarithms_of_probabilities():
+    svms = Svms(np.zeros(1, np.int64), np.ones((1, 12), np.float32), np.zeros(1, np.float32))
+    method = Method("summaries", svms, plain_blend(np.array([1]), svms.owner, "platt").at(0.5), 1.0)
+    found = []
+    for network in (old_style(), Soft(*old_style())):
+        classifier = wrapped(network)
+        with specialized(classifier, Tap("9", "input"), method) as model, torch.no_grad():
+            found.append(model(model.to_tensor(frames())).softmax(1))
+    torch.testing.assert_close(found[1], found[0], rtol=1e-4, atol=1e-5)
