@@ -194,27 +194,36 @@ def test_every_format_is_read_as_pillow_reads_it(tmp_path: Path, suffix: str) ->
     np.testing.assert_array_equal(np.asarray(read_image(path).pixels), expected)
 
 
-def damaged_exif(orientation: int, order: str) -> bytes:
-    """EXIF whose directory says nonsense but for the orientation: wrong types, offsets outside, a broken rational."""
-    mark = b"II*\0" if order == "<" else b"MM\0*"
-    entries = [
-        struct.pack(f"{order}HHII", 0x010F, 2, 3_000_000_000, 4_000_000_000),
-        struct.pack(f"{order}HHII", 0x0110, 99, 1, 1),
-        struct.pack(f"{order}HHIHH", 274, 3, 1, orientation, 0),
-        struct.pack(f"{order}HHII", 0x011A, 5, 1, 7),
-        struct.pack(f"{order}HHII", 0x8298, 12, 2, 40),
-        struct.pack(f"{order}HHII", 0x8769, 4, 1, 0xFFFFFFF0),
-        struct.pack(f"{order}HHII", 0x8825, 2, 5, 0),
-    ]
-    head = mark + struct.pack(f"{order}IH", 8, len(entries))
-    return b"Exif\0\0" + head + b"".join(entries) + b"\xff" * 9
+SENSELESS = {
+    "a number where text is written": (305, 11, 1, 0),
+    "text where a ratio is written": (282, 2, 1, 0x64),
+    "a value far outside of the file": (0x010F, 2, 3_000_000_000, 4_000_000_000),
+    "a type that there is not": (0x0110, 99, 1, 1),
+    "a directory far outside of the file": (0x8769, 4, 1, 0xFFFFFFF0),
+}
+"""Entries of EXIF as found in photographs, each of which some reader stumbles over: tag, type, count, value."""
 
 
+def damaged_exif(orientation: int, order: str, entry: tuple[int, int, int, int]) -> bytes:
+    """EXIF whose directory holds an orientation beside a senseless entry."""
+    entries = sorted(
+        [
+            (274, struct.pack(f"{order}HHIHH", 274, 3, 1, orientation, 0)),
+            (entry[0], struct.pack(f"{order}HHII", *entry)),
+        ]
+    )
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}IH", 8, len(entries))
+    return b"Exif\0\0" + head + b"".join(data for _, data in entries) + b"\xff" * 9
+
+
+@pytest.mark.parametrize("entry", SENSELESS)
 @pytest.mark.parametrize("order", ["<", ">"])
-@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("orientation", [1, 2, 5, 6, 8])
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
-def test_orientation_beside_damaged_exif(tmp_path: Path, suffix: str, orientation: int, order: str) -> None:
-    options = {"exif": damaged_exif(orientation, order)} | ({"lossless": True} if suffix == "webp" else {})
+def test_orientation_beside_damaged_exif(tmp_path: Path, suffix: str, orientation: int, order: str, entry: str) -> None:
+    options = {"exif": damaged_exif(orientation, order, SENSELESS[entry])} | (
+        {"lossless": True} if suffix == "webp" else {}
+    )
     path = save(tmp_path / f"a.{suffix}", Image.fromarray(PIXELS), **options)
     exif = Image.Exif()
     exif[274] = orientation
@@ -235,8 +244,8 @@ def test_orientation_of_a_tiff_beside_damaged_tags(tmp_path: Path, orientation: 
         warnings.simplefilter("ignore")
         expected = np.asarray(Image.open(path))  # Pillow turns a TIFF itself
     data = bytearray(path.read_bytes())
-    place = data.index(struct.pack("<HHI", 0x8769, 4, 1))  # where its EXIF is; now far outside
-    data[place + 8 : place + 12] = struct.pack("<I", 0xFFFFFFF0)
+    place = data.index(struct.pack("<HHI", 0x8769, 4, 1))  # where its EXIF is; now before the file
+    data[place : place + 12] = struct.pack("<HHIi", 0x8769, 9, 1, -5)
     path.write_bytes(data)
     read = read_image(path)
     np.testing.assert_array_equal(np.asarray(read.pixels), expected)
