@@ -7,8 +7,10 @@ the suffix of a temporary file, without separators, and never hidden. Paths are 
 from __future__ import annotations
 
 import hashlib
+import os
 import unicodedata
 from pathlib import Path
+from urllib.parse import unquote_to_bytes
 
 MAX_ID_BYTES = 220
 """Longest id in bytes of UTF-8: a file name has at most 255, and a temporary one adds its suffix and a process id."""
@@ -45,10 +47,17 @@ def safe_id(text: str) -> str:
 def recorded_path(path: Path) -> str:
     """A path as it stands in tables: itself, or a file URI where it is no text of one line.
 
-    Names that are no UTF-8 cannot be written into a table, and control characters would be read as other lines. The
-    URI holds all bytes: of its part after ``file://``, ``urllib.parse.unquote_to_bytes`` makes the path.
+    Names that are no UTF-8 can be written neither into a table nor into JSON, and control characters would be read as
+    other lines. The URI holds all bytes; :func:`path_on_record` gives the path.
     """
     text = str(path)
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
         return path.absolute().as_uri()
     return text
+
+
+def path_on_record(text: str) -> Path:
+    """The path that :func:`recorded_path` put on record."""
+    if text.startswith("file:///"):
+        return Path(os.fsdecode(unquote_to_bytes(text.removeprefix("file://"))))
+    return Path(text)

@@ -12,6 +12,7 @@ import tyro
 
 from masks.errors import UnfinishedError, UserError, is_disk_full
 from masks.folders import class_folders
+from masks.ids import safe_id
 from masks.input_options import InputFormat
 from masks.options import OptionError, Range, Seed
 from masks.schedule import DEFAULT_PRESET, preset
@@ -144,7 +145,9 @@ def run_folders(options: Arguments) -> list[Run]:
         say(f"== {folder.name}")
         masks = options.masks / folder.name if options.masks is not None else None
         try:
-            runs.append(run(replace(job, folder=folder, out=options.out / folder.name, masks=masks), classifier))
+            runs.append(
+                run(replace(job, folder=folder, out=options.out / safe_id(folder.name), masks=masks), classifier)
+            )
         except Exception as error:  # one class never costs the others
             if is_disk_full(error):
                 raise

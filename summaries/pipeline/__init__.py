@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from masks.errors import UserError
+from masks.ids import path_on_record, recorded_path
 from masks.options import Options, Range, Seed
 from masks.schedule import DEFAULT_PRESET
 from summaries.backend import cores, steady_threads
@@ -157,10 +158,10 @@ def redo(
             out=out,
             info=info,
             settings=settings,
-            folder=Path(config["images"]),
+            folder=path_on_record(config["images"]),
             limit=config["limit"],
             keep_misclassified=config["keep_misclassified"],
-            masks=None if config["masks"] is None else Path(config["masks"]),
+            masks=None if config["masks"] is None else path_on_record(config["masks"]),
             seed=info["seed"],
             jobs=jobs,
             device=device,
@@ -199,11 +200,11 @@ def _describe(info: dict[str, Any], job: Job, classifier: Classifier, target: in
     label = classifier.label(target) if target is not None else None
     frame = classifier.frame
     info["config"] = {
-        "images": str(job.folder.absolute()),
+        "images": recorded_path(job.folder.absolute()),
         "target": job.target,
         "limit": job.limit,
         "keep_misclassified": job.keep_misclassified,
-        "masks": None if job.masks is None else str(job.masks.absolute()),
+        "masks": None if job.masks is None else recorded_path(job.masks.absolute()),
         "preset": job.preset,
         "model": job.model,
         "settings": plain(job.settings),

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from masks.ids import recorded_path
 from summaries.backend import cores
 from summaries.files import digest, hash_file
 from summaries.pipeline.engine import Stage
@@ -113,7 +114,7 @@ def _images_inputs(context: ImageContext) -> dict[str, Any]:
 
     listing = [(file.path.name, _mark(file.path)) for file in list_images(context.folder)]
     return {
-        "folder": str(context.folder.absolute()),
+        "folder": recorded_path(context.folder.absolute()),
         "files": digest(listing),
         "model": context.fingerprint,
         "target": "predicted" if context.target is None else context.target,

@@ -1,7 +1,6 @@
 """Files and folders as people have them: which are read, and under which id."""
 
 import os
-import urllib.parse
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ from PIL import Image
 from masks import folders
 from masks.errors import UnusableImageError, UserError
 from masks.folders import class_folders, list_images
-from masks.ids import MAX_ID_BYTES, is_safe_id, recorded_path, safe_id
+from masks.ids import MAX_ID_BYTES, is_safe_id, path_on_record, recorded_path, safe_id
 from masks.reading import read_image
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
@@ -74,13 +73,15 @@ def test_names_as_file_systems_have_them_get_ids_that_fit(tmp_path: Path) -> Non
 
 
 def test_recorded_paths_are_text_and_can_be_read_back(tmp_path: Path) -> None:
-    assert recorded_path(Path("a/Früchte %41.png")) == "a/Früchte %41.png"
+    for plain in ("a/Früchte %41.png", "file:a"):
+        assert recorded_path(Path(plain)) == plain
+        assert path_on_record(plain) == Path(plain)
     for name in (b"fr\xfcchte %41.png", b"a\rb.png"):
         path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))
         text = recorded_path(path)
         assert text.isprintable()
         text.encode()
-        assert urllib.parse.unquote_to_bytes(text.removeprefix("file://")) == os.fsencode(path)
+        assert path_on_record(text) == path
 
 
 def test_no_folder_and_empty_folder_say_what_to_do(tmp_path: Path) -> None:
