@@ -10,6 +10,7 @@ import numpy as np
 
 from masks.classifier import Classifier
 from masks.errors import UserError
+from masks.ids import path_on_record
 from specialize.build import ImageUse
 from specialize.controls import FURTHER, METHODS
 from specialize.evaluate import Evaluation, evaluate
@@ -102,7 +103,7 @@ def measure(
 def _others(uses: list[ImageUse], classifier: Classifier, others_val: Path | None) -> list[Photo]:
     if others_val is not None:
         return list_photos(others_val, classifier, what="--others-val")
-    photos = [Photo(Path(use.path), use.label) for use in uses if use.role == "others_evaluation"]
+    photos = [Photo(path_on_record(use.path), use.label) for use in uses if use.role == "others_evaluation"]
     absent = next((photo.path for photo in photos if not photo.path.is_file()), None)
     if absent is not None:
         raise UserError(f"{absent} of the evaluation part of --others is not there any more: give --others-val")

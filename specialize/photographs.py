@@ -15,6 +15,7 @@ from PIL import Image
 from masks.classifier import Classifier, find_class
 from masks.errors import UnusableImageError, UserError
 from masks.folders import class_folders, list_images
+from masks.ids import recorded_path
 from masks.reading import file_sha256, is_image_name, read_image
 from specialize.features import Tap, look
 from specialize.leakage import Prints, dhash
@@ -47,7 +48,7 @@ class Album:
     """Photographs that were looked at.
 
     Attributes:
-        names: N paths, as given.
+        names: N paths, as given (see `masks.ids.recorded_path`).
         sha256: N hashes of the files.
         labels: int64 (N,).
         dhash: bool (N, 144) of the frames.
@@ -162,9 +163,9 @@ class Looker:
 
         self._look(frames())
         usable = [k for k in range(len(photos)) if k not in failed]
-        skipped = [{"path": str(photos[k].path), "reason": failed[k]} for k in sorted(failed)]
+        skipped = [{"path": recorded_path(photos[k].path), "reason": failed[k]} for k in sorted(failed)]
         labels = np.array([photos[k].label for k in usable], dtype=np.int64)
-        return self._album([str(photos[k].path) for k in usable], [names[k] for k in usable], labels), skipped
+        return self._album([recorded_path(photos[k].path) for k in usable], [names[k] for k in usable], labels), skipped
 
     def run(self, run: Run, label: int) -> Album:
         """Looks at the frames of a run's images."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from masks.classifier import Classifier
+from masks.ids import path_on_record
 from masks.reading import read_image
 from specialize.boost import Boost
 from specialize.build import PICTURES as EXEMPLARS
@@ -105,9 +106,9 @@ def write_page(
 
 
 def _show(folder: Path, model: Model, boost: Boost, classifier: Classifier, change: Changed) -> Shown:
-    path = Path(boost.album.names[change.image])
-    name = f"{hashlib.sha256(str(path).encode()).hexdigest()[:12]}.jpg"
-    read = read_image(path)
+    recorded = boost.album.names[change.image]
+    name = f"{hashlib.sha256(recorded.encode()).hexdigest()[:12]}.jpg"
+    read = read_image(path_on_record(recorded))
     frame = classifier.frame.cut(read.pixels, size=read.size)
     write_bytes(folder / PICTURES / name, jpeg(photograph(frame)))
     exemplar, summary = None, ""
@@ -117,7 +118,7 @@ def _show(folder: Path, model: Model, boost: Boost, classifier: Classifier, chan
         owner = short(classifier, int(model.method.blend.classes[row.owner]))
         summary = f"{owner} | {row.name or f'summary {row.summary}'}"
     before, after, label = (short(classifier, index) for index in (change.before, change.after, change.label))
-    return Shown(path.name, f"{PICTURES}/{name}", before, after, label, exemplar, summary, change.away)
+    return Shown(Path(recorded).name, f"{PICTURES}/{name}", before, after, label, exemplar, summary, change.away)
 
 
 def short(classifier: Classifier, index: int) -> str:
