@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from clustering.matching import match
+from clustering.matching import match_both
 
 
 def similarity(features, kept, pairs, top=100, mirrored=True):
@@ -31,4 +31,5 @@ def similarity(features, kept, pairs, top=100, mirrored=True):
 
 
 def _both_ways(a, b):
-    return np.sqrt(match(a, b)) * np.sqrt(match(b, a).T)
+    forward, backward = match_both(a, b)  # of one product: of two, a @ b.T and b @ a.T, the last bits may differ
+    return np.sqrt(forward) * np.sqrt(backward.T)

@@ -118,7 +118,7 @@ def test_pairs_that_nobody_can_make_are_said_before_any_work(folder, capfd, tmp_
     assert main(folder.arguments(option, "nearest:3", out=tmp_path / "run")) == 2
     messages = capfd.readouterr().err
     assert messages.splitlines()[-1].endswith(
-        "pairs of images are 'nearest:3': give all, or knn:20 for each image with its 20 nearest"
+        f"{option} is 'nearest:3': give all, or knn:20 for each image with its 20 nearest"
     )
     assert not (tmp_path / "run" / "images.csv").exists()
 
@@ -126,7 +126,7 @@ def test_pairs_that_nobody_can_make_are_said_before_any_work(folder, capfd, tmp_
 def test_a_configuration_file_may_ask_for_pairs(folder, tmp_path, capfd):
     (tmp_path / "options.json").write_text(json.dumps({"similarity": {"pairs": "knn:x"}}))
     assert main(folder.arguments("--config", str(tmp_path / "options.json"), out=tmp_path / "run")) == 2
-    assert "pairs of images are 'knn:x'" in capfd.readouterr().err
+    assert "similarity.pairs is 'knn:x'" in capfd.readouterr().err
     assert count_neighbours("knn:7") == 7
 
 
