@@ -176,9 +176,7 @@ def open_image(data: bytes) -> ImageFile.ImageFile:
     """Reads the header of a file, as one of :data:`FORMATS` or not at all."""
     with _guard:
         before = Image.MAX_IMAGE_PIXELS
-        Image.MAX_IMAGE_PIXELS = (
-            MAX_PIXELS // 2
-        )  # Pillow warns above it, which is ignored, and stops above twice as many
+        Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # Pillow stops above twice as many, whatever a user set
         try:
             return Image.open(io.BytesIO(data), formats=readable())
         finally:
@@ -206,7 +204,7 @@ def _decode(data: bytes, reduce: bool) -> tuple[Image.Image, tuple[int, int], st
     image = open_image(data)
     full = image.size
     check_size(full, image.format or "")
-    if image.format in ("JPEG", "MPO") and data.count(b"\xff\xda") > MAX_SCANS:
+    if image.info.get("progressive") and data.count(b"\xff\xda") > MAX_SCANS:
         raise UnusableImageError(f"more than {MAX_SCANS} scans: save it as an ordinary JPEG")
     factor = 1
     while reduce and full[0] * full[1] > LARGE * factor * factor:

@@ -288,6 +288,26 @@ def test_sizes_are_checked_before_anything_is_decoded(
         read_image(tmp_path / "a.png")
 
 
+def test_a_progressive_file_of_endless_scans_is_not_decoded(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.jpg", Image.fromarray(PIXELS), progressive=True)
+    data = path.read_bytes()
+    assert read_image(path).size == (64, 48)
+    last = data.rindex(b"\xff\xda")
+    path.write_bytes(data[:last] + data[last:-2] * (reading.MAX_SCANS + 1) + data[-2:])
+    with pytest.raises(UnusableImageError, match="more than 1000 scans"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("order", ["I;16", "I;16B", "I"])
+def test_either_order_of_bytes_is_read(tmp_path: Path, order: str) -> None:
+    values = RNG.integers(0, 4096, (40, 50), dtype=np.uint16)
+    values[0, 0] = 4095
+    dtype = {"I;16": "<u2", "I;16B": ">u2", "I": "<i4"}[order]
+    image = Image.frombytes(order, (50, 40), values.astype(dtype).tobytes())
+    read = read_image(save(tmp_path / "a.tif", image))
+    np.testing.assert_array_equal(np.asarray(read.pixels)[..., 0], values >> 4)
+
+
 def test_panoramas_and_photographs_of_200_megapixels_are_within_the_limits() -> None:
     for size in ((16_320, 12_240), (30_000, 1_500), (1_000, 20_000), (11_648, 8_736)):
         for name in ("JPEG", "PNG", "TIFF"):
