@@ -40,7 +40,7 @@ def encode(classifier: Classifier, frames: Iterable[NDArray[np.uint8]]) -> NDArr
     """
     layers = feature_layers(classifier)
     if not layers:
-        raise UserError("the network puts out no feature map to find an image's nearest by: give --pairs all")
+        raise UserError("the network puts out no feature map to find an image's nearest by: give `pairs` all")
     last, encodings = layers[-1], []
     at_once = 1 if classifier.reading.one_by_one else _BATCH  # maps are those of the last call
     frames = iter(frames)

@@ -77,10 +77,10 @@ def measure(
     uses = read_csv(folder / "images.csv", ImageUse)
     looker = Looker(classifier, model.tap, folder / "work" / "features.npz", model.about["model"]["fingerprint"])
     with progress("validation images", "images") as tick:
-        album, skipped = looker.photographs(list_photos(val, classifier, what="--val"), tick)
+        album, skipped = looker.photographs(list_photos(val, classifier, what="`val`"), tick)
     classes = model.method.blend.classes
     if not np.isin(album.labels, classes).any():
-        raise UserError(f"--val {val} holds no image of a specialised class")
+        raise UserError(f"`val` {val} holds no image of a specialised class")
     with progress("other classes", "images") as tick:
         rest, unread = looker.photographs(_others(uses, classifier, others_val), tick)
     looker.save()
@@ -93,20 +93,20 @@ def measure(
             _prints(uses, ("summary",)),
             whole.prints,
             "part of a summary",
-            "take it out, or give --allow-summary-images",
+            "take it out, or give `allow_summary_images`",
         )
-    check_apart(_prints(uses, SEEN), whole.prints, "used in training", "take it out of --val or --others-val")
+    check_apart(_prints(uses, SEEN), whole.prints, "used in training", "take it out of `val` or `others_val`")
     held = held_of(whole, classes)
     return Boost(evaluate(model.methods, held, order=METHODS, further=FURTHER, seed=seed), whole, skipped)
 
 
 def _others(uses: list[ImageUse], classifier: Classifier, others_val: Path | None) -> list[Photo]:
     if others_val is not None:
-        return list_photos(others_val, classifier, what="--others-val")
+        return list_photos(others_val, classifier, what="`others_val`")
     photos = [Photo(path_on_record(use.path), use.label) for use in uses if use.role == "others_evaluation"]
     absent = next((photo.path for photo in photos if not photo.path.is_file()), None)
     if absent is not None:
-        raise UserError(f"{absent} of the evaluation part of --others is not there any more: give --others-val")
+        raise UserError(f"{absent} of the evaluation part of `others` is not there any more: give `others_val`")
     return photos
 
 

@@ -96,7 +96,7 @@ def build(
         raise UserError(f"{classifier.spec} is not the network that {runs[0].path} was made with")
     unspecialised = classifier.count_classes() - len(classes)
     if others is None and unspecialised:
-        raise UserError(f"{unspecialised} classes of the network have no run: give photographs of them with --others")
+        raise UserError(f"{unspecialised} classes of the network have no run: give photographs of them with `others`")
     tap = find_tap(classifier, settings.features)
     looker = Looker(classifier, tap, out / "work" / "features.npz", fingerprint)
     parts, skipped = _look(
@@ -111,7 +111,7 @@ def build(
     try:
         methods = fit(material, settings, seed)
     except OneSidedError as error:
-        raise UserError(f"{error}: a summary has nothing to be told apart from, use --set.svm.others") from None
+        raise UserError(f"{error}: a summary has nothing to be told apart from, use `svm.others`") from None
     model = Model(
         tap,
         methods,
@@ -221,13 +221,13 @@ def _look(
 ) -> tuple[Parts, list[dict[str, str]]]:
     """Looks at every image and splits them."""
     wanted = set(classes.tolist())
-    listed = list_photos(train_root, looker.classifier, what="--train")
+    listed = list_photos(train_root, looker.classifier, what="`train`")
     photos = [photo for photo in listed if photo.label in wanted]
     if {photo.label for photo in photos} != wanted:
         absent = min(wanted - {photo.label for photo in photos})
-        raise UserError(f"--train {train_root} has no folder of class {looker.classifier.label(absent).name!r}")
+        raise UserError(f"`train` {train_root} has no folder of class {looker.classifier.label(absent).name!r}")
     stay = (
-        [photo for photo in list_photos(others, looker.classifier, what="--others") if photo.label not in wanted]
+        [photo for photo in list_photos(others, looker.classifier, what="`others`") if photo.label not in wanted]
         if others
         else []
     )
@@ -246,7 +246,7 @@ def _look(
         say(f"{reason['path']} is skipped: {reason['reason']}")
     looker.save()
     check_apart(
-        joined([summary, train_album]).prints, tuning.prints, "used in training too", "take one of each out of --train"
+        joined([summary, train_album]).prints, tuning.prints, "used in training too", "take one of each out of `train`"
     )
     return Parts(summary, train_album, tuning, negative, others_tuning, others_evaluation), skipped
 

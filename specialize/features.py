@@ -93,12 +93,12 @@ def _vector_tap(classifier: Classifier, layer: str) -> Tap:
         return _tap_of(classifier, layer)
     linear = linear_layers(classifier)
     if not linear:
-        raise UserError(f"{classifier.spec} has no linear layer at its end: name a module with --set.features.layer")
+        raise UserError(f"{classifier.spec} has no linear layer at its end: name a module with `features.layer`")
     if layer == "last":
         return Tap(linear[-1], "input")
     if len(linear) < 2:
         raise UserError(
-            f"{classifier.spec} has no fully connected layer before its last one: use --set.features.layer last"
+            f"{classifier.spec} has no fully connected layer before its last one: use `features.layer` last"
         )
     return Tap(linear[0], "output")
 

@@ -110,7 +110,7 @@ def split_training(album: Album, taken: set[str], share: float, seed: int) -> tu
         count = min(max(1, round(share * int((album.labels == label).sum()))), len(rows) - 1)
         if count < 1:
             raise UserError(
-                f"--train has {len(rows)} images of class {label} outside its summaries: give more, some are held out"
+                f"`train` has {len(rows)} images of class {label} outside its summaries: give more, some are held out"
             )
         drawn = generator.permutation(rows)
         held.append(drawn[:count])
@@ -131,7 +131,7 @@ def split_others(album: Album, options: SplitOptions, seed: int) -> tuple[Album,
         for chosen in (classes[end:start], classes[:end], classes[start:])
     ]
     if min(len(part.names) for part in parts) < 1:
-        raise UserError(f"--others has {len(classes)} classes: too few to split into negatives, tuning and evaluation")
+        raise UserError(f"`others` has {len(classes)} classes: too few to split into negatives, tuning and evaluation")
     return parts[0], parts[1], parts[2]
 
 
@@ -287,11 +287,13 @@ def read_sources(runs: Sequence[Run], left_out: Sequence[str]) -> tuple[NDArray[
         stay = [one for one in kept if f"{run.path.name}/{one.summary}" not in left_out]
         leave += [Source(run, owner, one) for one in kept if one not in stay]
         if kept and not stay:
-            raise UserError(f"--leave-out names all summaries of {run.path}: leave one at least")
+            raise UserError(f"`leave_out` names all summaries of {run.path}: leave one at least")
         if not stay:
-            raise UserError(f"{run.path} has no summary to train on: keep more with --set.prune of `cluster`")
+            raise UserError(
+                f"{run.path} has no summary to train on: loosen `prune.cluster_share`, as in `visual-summaries cluster`"
+            )
         sources += [Source(run, owner, one) for one in stay]
     absent = set(left_out) - {f"{one.run.path.name}/{one.summary.summary}" for one in leave}
     if absent:
-        raise UserError(f"--leave-out {min(absent)} is no kept summary: give RUN/NUMBER as in {runs[0].path.name}/0")
+        raise UserError(f"`leave_out` {min(absent)} is no kept summary: give RUN/NUMBER as in {runs[0].path.name}/0")
     return np.array(sorted(by_class), dtype=np.int64), sources, leave

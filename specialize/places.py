@@ -84,7 +84,7 @@ def map_layers(classifier: Classifier, strides: Sequence[int]) -> list[str]:
     """
     layers = feature_layers(classifier)
     if not layers:
-        raise UserError(f"{classifier.spec} puts out no feature map: use --set.features.place image")
+        raise UserError(f"{classifier.spec} puts out no feature map: use `features.place` image")
     return list(dict.fromkeys(last_block(classifier, layers, stride).name for stride in strides))
 
 

@@ -60,7 +60,7 @@ def third_encoder(run: Run, spec: str | None, device: torch.device) -> Third:
             return Third(None, str(error))
         raise
     if classifier.fingerprint() == run.info["model"]["fingerprint"]:
-        raise UserError(f"--encoder {name} is the network that {run.path} explains: name another one")
+        raise UserError(f"`encoder` {name} is the network that {run.path} explains: name another one")
     return Third(classifier)
 
 

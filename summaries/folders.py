@@ -127,7 +127,7 @@ class Claim:
 
 
 @contextmanager
-def claimed(folder: Path, kind: str, *, option: str = "--out") -> Iterator[None]:
+def claimed(folder: Path, kind: str, *, option: str = "`out`") -> Iterator[None]:
     """Makes a folder ours to write, or continues in one of ours; nobody else writes it meanwhile.
 
     Args:
@@ -167,7 +167,7 @@ def claimed(folder: Path, kind: str, *, option: str = "--out") -> Iterator[None]
         lock.release()
 
 
-def check_free(folder: Path, kind: str, *, option: str = "--out") -> None:
+def check_free(folder: Path, kind: str, *, option: str = "`out`") -> None:
     """Refuses a folder that holds anything and is not of a kind.
 
     Raises:

@@ -143,6 +143,6 @@ def read_record(path: Path) -> Record:
         writer = versions.get("visual-summaries", "unknown") if isinstance(versions, dict) else "unknown"
         raise UserError(
             f"{path} was written in format {found.get('format')}, this program reads format {FORMAT}: give another "
-            f"--out, or use the version that wrote it ({writer})"
+            f"`out`, or use the version that wrote it ({writer})"
         )
     return Record(path, {"stages": {}} | read_json(file, RunRecord))

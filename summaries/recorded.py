@@ -78,8 +78,8 @@ def load_recorded(
     record = _checked(model, path)
     if given is None and not trust and not is_of_library(record.spec):
         raise UserError(
-            f"{path} names the Python file {record.spec!r}, which is not run unasked: give --model with the same "
-            "specification, or --trust (in Python trust=True) if you know where the folder is from"
+            f"{path} names the Python file {record.spec!r}, which is not run unasked: give `model` with the same "
+            "specification, or `trust` (in Python trust=True) if you know where the folder is from"
         )
     for what, file in (("weights", record.weights), ("class names", record.input.classes)):
         if file not in (None, "none") and not _is_file(file):
@@ -95,7 +95,7 @@ def load_recorded(
     if classifier.fingerprint() != fingerprint:
         if given is not None:
             raise UserError(f"{given} is not the network that {path} was made with, which was {record.spec!r}")
-        raise UserError(f"{record.spec} is not the network any more that {path} was made with: give another --out")
+        raise UserError(f"{record.spec} is not the network any more that {path} was made with: give another `out`")
     return classifier
 
 

@@ -140,7 +140,7 @@ def read_truth(run: Run, truth: Path) -> Truth:
     for image in run.ids:
         file = folder / f"{image}.npz"
         if not file.is_file():
-            raise UserError(f"--truth: {file} is missing: give the folder that `visual-summaries world` wrote")
+            raise UserError(f"`truth`: {file} is missing: give the folder that `visual-summaries world` wrote")
         visible[image] = visible_boxes(read_arrays(file, ANYTHING))
     landmarks = {image: _centres(boxes, mark) for image, boxes in visible.items()}
     lies_on = [part_under(part.box, visible[part.image]) for part in run.parts]
@@ -167,9 +167,9 @@ def find_truth(run: Run, truth: Path) -> tuple[Path, list[str]]:
             if one["name"] == name:
                 wanted = [*one["telling"], *([world["mark"]["part"]] if one["marked"] else [])]
                 return truth / "truth" / one["name"].replace(" ", "_"), wanted
-        raise UserError(f"--truth: {truth} knows no class {name!r}")
+        raise UserError(f"`truth`: {truth} knows no class {name!r}")
     if not truth.is_dir():
-        raise UserError(f"--truth {truth} is not a folder: give the folder that `visual-summaries world` wrote")
+        raise UserError(f"`truth` {truth} is not a folder: give the folder that `visual-summaries world` wrote")
     return truth, []
 
 
@@ -188,14 +188,14 @@ def read_keypoints(run: Run, folder: Path) -> Truth:
     root, of = (folder.parent, folder.name) if is_class else (folder, own)
     classes = read_benchmark(root)
     if of not in classes:
-        raise UserError(f"--pf {folder} holds no class {own!r} with two images: give the folder of the run's class")
+        raise UserError(f"`pf` {folder} holds no class {own!r} with two images: give the folder of the run's class")
     known = {image.name.split("/", 1)[1]: image for image in classes[of]}
     rows = [row for row in run.images if row.status == "ok"]
     landmarks = {}
     for row in rows:
         stem = Path(row.path).stem
         if stem not in known or known[stem].pixels.shape[:2] != (row.height, row.width):
-            raise UserError(f"--pf: {root / of} does not hold {Path(row.path).name}: give the folder the run is of")
+            raise UserError(f"`pf`: {root / of} does not hold {Path(row.path).name}: give the folder the run is of")
         landmarks[row.id] = _in_frame(known[stem], row, run.info["frame"])
     lies_on = [point_under(part.box, landmarks[part.image].points) for part in run.parts]
     count = len(classes[of][0].keypoints)

@@ -46,7 +46,7 @@ def evaluate_boost(
         trust: Run the Python file that the folder names.
     """
     if not (folder / "model.json").is_file():
-        raise UserError(f"{folder} is not a model folder: it has no model.json")
+        raise UserError(f"{folder} holds no model.json: make it with `visual-summaries specialize`")
     check_folders(val=val, others_val=others_val)
     from specialize.boost import about_of, measure
     from specialize.evaluate import table

@@ -190,9 +190,9 @@ def _check(job: Job) -> None:
         UserError: If the folders of a job lie in each other.
     """
     out = Path(os.path.realpath(job.out))
-    for option, folder in (("IMAGES", job.folder), ("--masks", job.masks)):
+    for option, folder in (("IMAGES", job.folder), ("`masks`", job.masks)):
         if folder is not None and out in (real := Path(os.path.realpath(folder)), *real.parents):
-            raise UserError(f"{option} {folder} lies in the run folder {job.out}: give another --out")
+            raise UserError(f"{option} {folder} lies in the run folder {job.out}: give another `out`")
 
 
 def _describe(info: dict[str, Any], job: Job, classifier: Classifier, target: int | None) -> None:

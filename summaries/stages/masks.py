@@ -97,7 +97,7 @@ def _in_halves(
 ) -> FoundMasks:
     """The same masks with less memory: images do not influence each other, and share their random choices."""
     half = len(images) // 2
-    say(f"  {len(images)} images at once do not fit into memory: {half} and {len(images) - half} (--set.masks.batch)")
+    say(f"  {len(images)} images at once do not fit into memory: {half} and {len(images) - half} (option masks.batch)")
     if images.is_cuda:
         torch.cuda.empty_cache()
     first, second = (
@@ -270,7 +270,7 @@ def _one_array(path: Path) -> npt.NDArray[Any]:
     arrays = read_arrays(path, {"*": Array("fiub", None)})
     name = next((name for name in ("crisp", "mask", *arrays) if name in arrays), None)
     if name is None:
-        raise UserError(f"--masks: {path} holds no array of numbers")
+        raise UserError(f"`masks`: {path} holds no array of numbers")
     return arrays[name].squeeze()
 
 
@@ -288,15 +288,15 @@ def read_mask(folder: Path, row: ImageRow, classifier: Classifier) -> npt.NDArra
     elif picture_path.is_file():
         values = read_png(picture_path, "L").astype(np.float32) / np.float32(255)
     else:
-        raise UserError(f"--masks: {folder} has neither {row.id}.npz nor {row.id}.png")
+        raise UserError(f"`masks`: {folder} has neither {row.id}.npz nor {row.id}.png")
     if values.ndim != 2 or not np.isfinite(values).all() or values.min() < 0 or values.max() > 1:
-        raise UserError(f"--masks: the mask of {row.id} is no (H, W) array in [0, 1]")
+        raise UserError(f"`masks`: the mask of {row.id} is no (H, W) array in [0, 1]")
     if values.shape == classifier.frame.size:
         return values
     if values.shape == (row.height, row.width):
         grey = Image.fromarray((values * 255).round().astype(np.uint8))
         return classifier.frame.cut(grey, nearest=True).astype(np.float32) / np.float32(255)
     raise UserError(
-        f"--masks: the mask of {row.id} is {values.shape[0]}x{values.shape[1]}, the frame is "
+        f"`masks`: the mask of {row.id} is {values.shape[0]}x{values.shape[1]}, the frame is "
         f"{classifier.frame.size[0]}x{classifier.frame.size[1]} and the photograph {row.height}x{row.width}"
     )

@@ -40,7 +40,7 @@ def examine_network(folder: Path, classifier: Classifier, settings: Settings, *,
     notes = examine(classifier, frames, gradients=gradients)
     if not feature_layers(classifier):
         if count_neighbours(settings.similarity.pairs) is not None:
-            raise UserError("the network puts out no feature map to find an image's nearest by: give --pairs all")
+            raise UserError("the network puts out no feature map to find an image's nearest by: give `pairs` all")
         if settings.appearance.descriptor != "hog" and any(map(is_script, classifier.network.modules())):
             notes.append("TorchScript shows no feature map of the network: HOG describes parts")
     deep_encoder(classifier, settings.appearance)
