@@ -10,7 +10,7 @@ import numpy as np
 
 from masks.classifier import Classifier
 from masks.errors import UserError
-from masks.ids import path_on_record
+from masks.ids import path_on_record, recorded_path
 from specialize.build import ImageUse
 from specialize.controls import FURTHER, METHODS
 from specialize.evaluate import Evaluation, evaluate
@@ -19,6 +19,7 @@ from specialize.material import held_of
 from specialize.model import Model
 from specialize.photographs import Album, Looker, Photo, joined, list_photos
 from summaries.files import read_csv
+from summaries.folders import inside
 from summaries.progress import progress, say
 
 SEEN = ("train", "tuning", "negative", "others_tuning")
@@ -74,13 +75,14 @@ def measure(
     Raises:
         UserError: An image was seen in training (see `specialize.leakage`), or there is none.
     """
-    uses = read_csv(folder / "images.csv", ImageUse)
-    looker = Looker(classifier, model.tap, folder / "work" / "features.npz", model.about["model"]["fingerprint"])
+    uses = read_uses(folder, classifier.count_classes())
+    looker = Looker(classifier, model.tap, inside(folder, "work", "features.npz"), model.about["model"]["fingerprint"])
     with progress("validation images", "images") as tick:
         album, skipped = looker.photographs(list_photos(val, classifier, what="`val`"), tick)
     classes = model.method.blend.classes
     if not np.isin(album.labels, classes).any():
-        raise UserError(f"`val` {val} holds no image of a specialised class")
+        unreadable = f", for instance {skipped[0]['path']}: {skipped[0]['reason']}" if skipped else ""
+        raise UserError(f"`val` {val} holds no readable image of a specialised class{unreadable}")
     with progress("other classes", "images") as tick:
         rest, unread = looker.photographs(_others(uses, classifier, others_val), tick)
     looker.save()
@@ -98,6 +100,23 @@ def measure(
     check_apart(_prints(uses, SEEN), whole.prints, "used in training", "take it out of `val` or `others_val`")
     held = held_of(whole, classes)
     return Boost(evaluate(model.methods, held, order=METHODS, further=FURTHER, seed=seed), whole, skipped)
+
+
+def read_uses(folder: Path, count: int) -> list[ImageUse]:
+    """The images that a model was made from.
+
+    Args:
+        folder: The model folder.
+        count: Classes of its network.
+
+    Raises:
+        UserError: ``images.csv`` is missing or damaged.
+    """
+    file = inside(folder, "images.csv")
+    uses = read_csv(file, ImageUse)
+    if any(use.label >= count for use in uses):
+        raise UserError(f"{file} is damaged: the network has {count} classes: specialise again")
+    return uses
 
 
 def _others(uses: list[ImageUse], classifier: Classifier, others_val: Path | None) -> list[Photo]:
@@ -123,7 +142,7 @@ def about_of(model: Model, val: Path, others_val: Path | None) -> dict[str, Any]
         "model": model.about["model"]["spec"],
         "chosen": model.about["tuned"] | {"harm_limit": model.about["settings"]["tuning"]["harm_limit"]},
         "summaries": [asdict(row) for row in model.summaries],
-        "val": str(val),
-        "others_val": None if others_val is None else str(others_val),
+        "val": recorded_path(val),
+        "others_val": None if others_val is None else recorded_path(others_val),
         "seed": model.about["seed"],
     }

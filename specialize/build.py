@@ -7,18 +7,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from threadpoolctl import threadpool_limits
 
 from masks.classifier import Classifier
 from masks.errors import UserError
 from specialize.blend import plain_blend
 from specialize.controls import DRAWS, kmeans_groups, one_per_class, random_groups
+from specialize.description import SummaryRow
 from specialize.features import find_places, find_tap
-from specialize.leakage import check_apart
+from specialize.leakage import BITS, check_apart
 from specialize.material import (
     Material,
     Parts,
@@ -30,15 +32,15 @@ from specialize.material import (
     split_others,
     split_training,
 )
-from specialize.model import Model, SummaryRow, save_model
+from specialize.model import Model, write_arrays, write_description
 from specialize.options import Settings, SvmOptions
 from specialize.parts import find_shown, part_machines
 from specialize.photographs import Album, Looker, joined, list_photos
 from specialize.svm import Group, OneSidedError, Svms, gram_of, train
 from specialize.tuning import Method, candidates, choose_weight, decide_all, points, right_along
 from summaries.drawing import member_picture
-from summaries.files import write_bytes, write_csv
-from summaries.folders import remove_files
+from summaries.files import Count, write_bytes, write_csv
+from summaries.folders import claimed, inside, remove_files
 from summaries.gallery_pictures import jpeg
 from summaries.pipeline import PACKAGES
 from summaries.progress import progress, say
@@ -55,9 +57,9 @@ class ImageUse:
 
     path: str
     sha256: str
-    dhash: str
-    label: int
-    role: str
+    dhash: Annotated[str, Field(pattern=f"^[0-9a-f]{{{BITS // 4}}}$")]
+    label: Count
+    role: Literal["summary", "train", "tuning", "negative", "others_tuning", "others_evaluation"]
 
 
 def build(
@@ -89,16 +91,35 @@ def build(
     Raises:
         UserError: For whatever a user can cause.
     """
-    settings = settings or Settings()
+    with claimed(out, "model"):
+        return _build(
+            runs, classifier, train_root, others, out, settings or Settings(), left_out, seed=seed, config=config or {}
+        )
+
+
+def _build(
+    runs: Sequence[Run],
+    classifier: Classifier,
+    train_root: Path,
+    others: Path | None,
+    out: Path,
+    settings: Settings,
+    left_out: Sequence[str],
+    *,
+    seed: int,
+    config: dict[str, Any],
+) -> Model:
     classes, sources, leave = read_sources(runs, left_out)
     fingerprint = classifier.fingerprint()
     if runs[0].info["model"]["fingerprint"] != fingerprint:
         raise UserError(f"{classifier.spec} is not the network that {runs[0].path} was made with")
+    if classes[-1] >= classifier.count_classes():
+        raise UserError(f"a run is of class {classes[-1]}, the network has {classifier.count_classes()} classes")
     unspecialised = classifier.count_classes() - len(classes)
     if others is None and unspecialised:
         raise UserError(f"{unspecialised} classes of the network have no run: give photographs of them with `others`")
     tap = find_tap(classifier, settings.features)
-    looker = Looker(classifier, tap, out / "work" / "features.npz", fingerprint)
+    looker = Looker(classifier, tap, inside(out, "work", "features.npz"), fingerprint)
     parts, skipped = _look(
         looker, runs, [*sources, *leave] if tap.maps else sources, classes, train_root, others, settings, seed
     )
@@ -116,11 +137,17 @@ def build(
         tap,
         methods,
         [
-            SummaryRow(one.run.path.name, one.summary.summary, one.summary.name, one.owner, len(one.summary.members))
+            SummaryRow(
+                one.run.path.name.encode(errors="replace").decode(),
+                one.summary.summary,
+                one.summary.name,
+                one.owner,
+                len(one.summary.members),
+            )
             for one in sources
         ],
         {
-            "model": {"spec": classifier.spec, "fingerprint": fingerprint, "config": config or {}},
+            "model": {"spec": classifier.spec, "fingerprint": fingerprint, "config": config},
             "classes": [
                 {
                     "index": int(index),
@@ -139,9 +166,10 @@ def build(
             "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
         },
     )
-    save_model(out, model)
+    write_arrays(out, model)  # from here on the folder holds no model, until the last file is there
     _write_images(out / "images.csv", parts)
     _draw(out / PICTURES, sources)
+    write_description(out, model)
     return model
 
 
@@ -235,12 +263,21 @@ def _look(
     summary = joined([_members(looker, run, members) for run in runs])
     with progress("training images", "images") as tick:
         album, skipped = looker.photographs(photos, tick)
+    unread = min(wanted - set(album.labels.tolist()), default=None)  # each of its files is among the skipped
+    if unread is not None:
+        name = looker.classifier.label(unread).name
+        raise UserError(
+            f"`train` {train_root} has no readable image of class {name!r}, for instance {skipped[0]['path']}: "
+            f"{skipped[0]['reason']}"
+        )
     train_album, tuning = split_training(album, set(summary.sha256), settings.tuning.held_out, seed)
     negative = others_tuning = others_evaluation = empty_like(album)
     if stay:
         with progress("other classes", "images") as tick:
-            rest, unread = looker.photographs(stay, tick)
-        skipped += unread
+            rest, damaged = looker.photographs(stay, tick)
+        skipped += damaged
+        if not rest.names:
+            raise UserError(f"`others` {others} has no readable image, for instance {damaged[0]['path']}")
         negative, others_tuning, others_evaluation = split_others(rest, settings.split, seed)
     for reason in skipped:
         say(f"{reason['path']} is skipped: {reason['reason']}")
@@ -278,7 +315,7 @@ def _tuned(method: Method, material: Material) -> dict[str, Any]:
 
 def _write_images(path: Path, parts: Parts) -> None:
     rows = [
-        ImageUse(name, sha, np.packbits(mark).tobytes().hex(), int(label), role)
+        ImageUse(name, sha, np.packbits(mark).tobytes().hex(), int(label), role)  # type: ignore[arg-type]
         for role, album in vars(parts).items()
         for name, sha, mark, label in zip(album.names, album.sha256, album.dhash, album.labels, strict=True)
     ]

@@ -79,13 +79,25 @@ def find_places(classifier: Classifier, tap: Tap, options: FeatureOptions) -> Pl
     if not tap.maps:
         return None
     empty = torch.zeros(1, 3, *classifier.frame.size, device=classifier.device)
-    with record_maps(classifier.network, tap.maps) as maps, torch.inference_mode():
-        classifier.logits(empty)
     with tapped(classifier.network, replace(tap, maps=())) as vectors, torch.inference_mode():
         classifier.logits(empty)
         start = vectors().shape[1]
-    shapes = tuple((maps[name].shape[1], maps[name].shape[2], maps[name].shape[3]) for name in tap.maps)
+    shapes = map_shapes(classifier, tap.maps)
     return Places(start, shapes, options.places.grid, windows_of(options.places), options.places.context)
+
+
+def map_shapes(classifier: Classifier, names: Sequence[str]) -> tuple[tuple[int, int, int], ...]:
+    """(C, h, w) of the feature maps of some modules.
+
+    Args:
+        classifier: Inside its context.
+        names: Names of modules.
+    """
+    if not names:
+        return ()
+    with record_maps(classifier.network, names) as maps, torch.inference_mode():
+        classifier.logits(torch.zeros(1, 3, *classifier.frame.size, device=classifier.device))
+    return tuple((maps[name].shape[1], maps[name].shape[2], maps[name].shape[3]) for name in names)
 
 
 def _vector_tap(classifier: Classifier, layer: str) -> Tap:
@@ -132,6 +144,8 @@ def tapped(network: nn.Module, tap: Tap) -> Iterator[Callable[[], Tensor]]:
 
         def vectors() -> Tensor:
             value = maps[tap.module].mean(dim=(2, 3)) if tap.side == "map" else found[-1]
+            if value.ndim != 2:
+                raise ValueError(f"tap: {tap.module!r} gives {tuple(value.shape)}, not one vector an image")
             joined = torch.cat([functional.normalize(value), *(maps[name].flatten(1) for name in tap.maps)], dim=1)
             found.clear()
             maps.clear()

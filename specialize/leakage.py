@@ -16,7 +16,10 @@ from PIL import Image
 from masks.errors import UserError
 
 SIDE = 9
-"""Grey values along each side of a picture for its hash: 2 x 8 x 9 = 144 bits."""
+"""Grey values along each side of a picture for its hash."""
+
+BITS = 2 * (SIDE - 1) * SIDE
+"""Of a hash, 144."""
 
 NEAR = 14
 """Bits in which a near-duplicate may differ: 99.7 % of copies of half to 1.4 times the size, compressed anew, do in no

@@ -284,6 +284,7 @@ def read_sources(runs: Sequence[Run], left_out: Sequence[str]) -> tuple[NDArray[
     for owner, index in enumerate(sorted(by_class)):
         run = by_class[index]
         kept = [one for one in run.summaries if one.kept]
+        _check_boxes(run, kept)
         stay = [one for one in kept if f"{run.path.name}/{one.summary}" not in left_out]
         leave += [Source(run, owner, one) for one in kept if one not in stay]
         if kept and not stay:
@@ -297,3 +298,14 @@ def read_sources(runs: Sequence[Run], left_out: Sequence[str]) -> tuple[NDArray[
     if absent:
         raise UserError(f"`leave_out` {min(absent)} is no kept summary: give RUN/NUMBER as in {runs[0].path.name}/0")
     return np.array(sorted(by_class), dtype=np.int64), sources, leave
+
+
+def _check_boxes(run: Run, summaries: Sequence[Summary]) -> None:
+    """Refuses summaries without members, and boxes that are no part of the frame."""
+    height, width = run.info["frame"]["size"]
+    for one in summaries:
+        for x0, y0, x1, y1 in [member.box for member in one.members] or [(0, 0, 0, 0)]:
+            if not (-1 <= x0 < x1 <= width + 1 and -1 <= y0 < y1 <= height + 1):
+                raise UserError(
+                    f"{run.path / 'summaries.json'} is damaged: summary {one.summary} has no box in the frame"
+                )

@@ -17,36 +17,16 @@ from torch import Tensor, nn
 
 from masks.classifier import Classifier
 from masks.errors import UserError
-from specialize.blend import Blend, blended
-from specialize.features import Tap, tapped
+from specialize.blend import Blend, blended, plain_blend
+from specialize.description import FORMAT, Description, MethodRow, SummaryRow, check_digests, digests_of
+from specialize.features import Tap, look, map_shapes, tapped
 from specialize.places import Places
 from specialize.svm import Svms, decide
 from specialize.tuning import Method
-from summaries.arrays import ANYTHING, read_arrays
+from summaries.arrays import read_arrays
 from summaries.files import read_json, write_json, write_npz
+from summaries.folders import inside
 from summaries.recorded import load_recorded
-
-FORMAT = 2
-"""Version of the layout of a model folder."""
-
-
-@dataclass(frozen=True)
-class SummaryRow:
-    """Where an SVM is from.
-
-    Attributes:
-        run: Name of the run folder.
-        summary: Number of the summary in it.
-        name: The summary's name; empty where it has none.
-        owner: Place of its class among the specialised ones.
-        members: Its images.
-    """
-
-    run: str
-    summary: int
-    name: str
-    owner: int
-    members: int
 
 
 @dataclass(frozen=True)
@@ -125,80 +105,111 @@ def specialized(classifier: Classifier, tap: Tap, method: Method) -> Specialized
 
 
 def save_model(folder: Path, model: Model) -> None:
-    """Writes ``model.npz`` and ``model.json``."""
+    """Writes ``model.npz``, and last ``model.json``, which says what belongs to it."""
+    write_arrays(folder, model)
+    write_description(folder, model)
+
+
+def write_arrays(folder: Path, model: Model) -> None:
+    """Writes ``model.npz``; until `write_description` the folder holds no model."""
     arrays: dict[str, Any] = {"classes": model.method.blend.classes}
-    methods = []
     for method in model.methods:
-        blend = method.blend
-        methods.append(
-            {
-                "name": method.name,
-                "normalisation": blend.normalisation,
-                "weight": blend.weight,
-                "cost": method.cost,
-                "places": method.svms is not None and method.svms.places is not None,
-            }
-        )
         if method.svms is not None:
             arrays |= {
                 f"{method.name}.owner": method.svms.owner,
                 f"{method.name}.weights": method.svms.weights,
                 f"{method.name}.intercepts": method.svms.intercepts,
-                f"{method.name}.slope": blend.slope,
-                f"{method.name}.offset": blend.offset,
+                f"{method.name}.slope": method.blend.slope,
+                f"{method.name}.offset": method.blend.offset,
             }
     write_npz(folder / "model.npz", compress=True, **arrays)
+
+
+def write_description(folder: Path, model: Model) -> None:
+    """Writes ``model.json``, when all that belongs to it is there."""
+    methods = [
+        MethodRow(
+            name=method.name,
+            normalisation=method.blend.normalisation,  # type: ignore[arg-type]
+            weight=method.blend.weight,
+            cost=method.cost,
+            places=method.svms is not None and method.svms.places is not None,
+        )
+        for method in model.methods
+    ]
     described = {
         "format": FORMAT,
         "tap": asdict(model.tap),
         "places": next((asdict(one.svms.places) for one in model.methods if one.svms and one.svms.places), None),
-        "methods": methods,
+        "methods": [asdict(row) for row in methods],
         "summaries": [asdict(row) for row in model.summaries],
     }
-    write_json(folder / "model.json", described | model.about)
+    info = described | model.about
+    write_json(folder / "model.json", info | {"digests": digests_of(folder, info)})
 
 
 def read_model(folder: Path) -> Model:
-    """Reads a model folder.
+    """Reads a model folder; nothing in it is taken on trust.
 
     Raises:
-        UserError: It is none, is of another version, or is damaged.
+        UserError: It is none, is of another version, is damaged, or holds files of different models.
     """
     if not (folder / "model.json").is_file():
         raise UserError(f"{folder} holds no model.json: make it with `visual-summaries specialize`")
-    info = read_json(folder / "model.json", dict[str, Any])
+    file = inside(folder, "model.json")
+    info = read_json(file, dict[str, Any])
     if info.get("format") != FORMAT:
         raise UserError(f"{folder} is of format {info.get('format')}, this program reads {FORMAT}: specialise again")
-    arrays = read_arrays(folder / "model.npz", ANYTHING)
+    described = read_json(file, Description)
+    described.check(file)
+    check_digests(folder, info, described.digests)
+    file = inside(folder, "model.npz")
+    arrays = read_arrays(file, described.schema(), **described.sides())
+    described.check_arrays(arrays, file)
+    methods = [_method(row, arrays, described.places) for row in described.methods]
+    known = ("format", "tap", "places", "methods", "summaries", "digests")
+    about = {name: value for name, value in info.items() if name not in known}
+    return Model(described.tap, methods, described.summaries, about)
+
+
+def _method(row: MethodRow, arrays: dict[str, NDArray[Any]], places: Places | None) -> Method:
+    classes = arrays["classes"].astype(np.int64)
+    if not row.trained:
+        return Method(row.name, None, plain_blend(classes, np.zeros(0, np.int64), row.normalisation).at(row.weight))
+    owner = arrays[f"{row.name}.owner"].astype(np.int64)
+    weights, intercepts = (arrays[f"{row.name}.{part}"].astype(np.float32) for part in ("weights", "intercepts"))
+    slope, offset = (arrays[f"{row.name}.{part}"].astype(np.float64) for part in ("slope", "offset"))
+    svms = Svms(owner, weights, intercepts, places if row.places else None)
+    return Method(row.name, svms, Blend(classes, owner, slope, offset, row.normalisation, row.weight), row.cost)
+
+
+def check_fits(model: Model, classifier: Classifier, folder: Path) -> None:
+    """Refuses a model whose places in the network are not there, or have other sizes, in one pass.
+
+    Args:
+        model: The model.
+        classifier: The network that it was made from.
+        folder: The model's folder, for messages.
+
+    Raises:
+        UserError: They do not fit.
+    """
+    svms = next(one.svms for one in model.methods if one.svms is not None)
+    placed = next((one.svms.places for one in model.methods if one.svms and one.svms.places), None)
     try:
-        places = _places(info["places"])
-        methods = [_method(row, arrays, places) for row in info["methods"]]
-        summaries = [SummaryRow(**row) for row in info["summaries"]]
-        tap = Tap(info["tap"]["module"], info["tap"]["side"], tuple(info["tap"]["maps"]))
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{folder} is damaged ({error}): specialise again") from None
-    known = ("format", "tap", "places", "methods", "summaries")
-    return Model(tap, methods, summaries, {name: value for name, value in info.items() if name not in known})
-
-
-def _places(row: dict[str, Any] | None) -> Places | None:
-    if row is None:
-        return None
-    shapes = tuple((int(c), int(h), int(w)) for c, h, w in row["shapes"])
-    windows = tuple((float(x0), float(y0), float(x1), float(y1)) for x0, y0, x1, y1 in row["windows"])
-    return Places(row["start"], shapes, row["grid"], windows, row["context"])
-
-
-def _method(row: dict[str, Any], arrays: dict[str, NDArray[Any]], places: Places | None) -> Method:
-    name, none = row["name"], np.zeros(0)
-    svms = None
-    if f"{name}.weights" in arrays:
-        owner, weights, intercepts = (arrays[f"{name}.{part}"] for part in ("owner", "weights", "intercepts"))
-        svms = Svms(owner, weights, intercepts, places if row["places"] else None)
-    owner = svms.owner if svms is not None else np.zeros(0, np.int64)
-    slope, offset = (arrays.get(f"{name}.{part}", none) for part in ("slope", "offset"))
-    blend = Blend(arrays["classes"], owner, slope, offset, row["normalisation"], row["weight"])
-    return Method(name, svms, blend, row["cost"])
+        with classifier:
+            seen = look(classifier, model.tap, [np.zeros((*classifier.frame.size, 3), np.uint8)])
+            shapes = map_shapes(classifier, model.tap.maps)
+    except UserError:
+        raise
+    except Exception as error:  # a module that is not there, or whose output is no vector and no map
+        raise UserError(f"{folder} does not fit {classifier.spec}: {error}: specialise again") from None
+    if placed is None:
+        fits = seen.vectors.shape[1] == svms.weights.shape[1]
+    else:
+        fits = shapes == placed.shapes and seen.vectors.shape[1] == placed.end
+    if not fits or model.method.blend.classes.max() >= seen.logits.shape[1]:
+        raise UserError(f"{folder} does not fit the features or classes of {classifier.spec}: specialise again")
 
 
 def base_classifier(
@@ -212,7 +223,9 @@ def base_classifier(
     recorded = model.about["model"]
     if not recorded["config"]:
         raise UserError(f"{folder} was made from Python: give its classifier, specialize.load(folder, classifier)")
-    return load_recorded(recorded["config"], recorded["fingerprint"], folder, device, given=given, trust=trust)
+    found = load_recorded(recorded["config"], recorded["fingerprint"], folder, device, given=given, trust=trust)
+    check_fits(model, found, folder)
+    return found
 
 
 def load(
@@ -236,4 +249,6 @@ def load(
         classifier = base_classifier(model, folder, device, trust=trust)
     elif classifier.fingerprint() != model.about["model"]["fingerprint"]:
         raise UserError(f"{classifier.spec} is not the network that {folder} was made from")
+    else:
+        check_fits(model, classifier, folder)
     return specialized(classifier, model.tap, model.method)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,16 +18,31 @@ from masks.folders import class_folders, list_images
 from masks.ids import recorded_path
 from masks.reading import file_sha256, is_image_name, read_image
 from specialize.features import Tap, look
-from specialize.leakage import Prints, dhash
-from summaries.arrays import ANYTHING, read_arrays
-from summaries.files import write_npz
-from summaries.progress import Tick
+from specialize.leakage import BITS, Prints, dhash
+from summaries.arrays import Array, read_arrays
+from summaries.files import digest, write_npz
+from summaries.progress import Tick, say
 from summaries.store import Run
 
 _log = logging.getLogger(__name__)
 
 BATCH = 32
 """Images that go through the network at once."""
+
+VERSION = 2
+"""Of what is kept of an image; to be raised by whoever changes how frames, vectors, logits or prints are made."""
+
+SCHEMA = {
+    "key": Array("U", ()),
+    "names": Array("U", ("images",)),
+    "dhash": Array("u", ("images", BITS // 8), 0, 255),
+    "vectors": Array("f", ("images", "vector"), -1e30, 1e30),
+    "logits": Array("f", ("images", "logits"), -1e30, 1e30),
+}
+"""Of the file of what was seen."""
+
+Named = tuple[str, str, NDArray[np.uint8]]
+"""What an image is kept under, what it is called in messages, and its frame."""
 
 
 @dataclass(frozen=True)
@@ -106,35 +121,47 @@ class Looker:
         self.classifier = classifier
         self.tap = tap
         self.cache = cache
-        self.key = f"{fingerprint} {tap.module} {tap.side}"
+        self.key = digest([VERSION, fingerprint, classifier.device.type, asdict(tap)])
         self._seen: dict[str, tuple[NDArray[np.bool_], NDArray[np.float32], NDArray[np.float32]]] = {}
         if cache.is_file():
             self._read()
 
     def _read(self) -> None:
-        stored = read_arrays(self.cache, ANYTHING)
-        if str(stored["key"]) == self.key:
-            marks = np.unpackbits(stored["dhash"], axis=1).astype(np.bool_)
-            self._seen = {
-                str(name): (mark, vector, logits)
-                for name, mark, vector, logits in zip(
-                    stored["names"], marks, stored["vectors"], stored["logits"], strict=True
-                )
-            }
+        """Takes over what the file holds, if it was seen through the same tap of the same network."""
+        empty = np.zeros((*self.classifier.frame.size, 3), np.uint8)
+        known = look(self.classifier, self.tap, [empty])
+        try:
+            if str(read_arrays(self.cache, {"key": Array("U", ())})["key"]) != self.key:
+                return
+            stored = read_arrays(self.cache, SCHEMA, vector=known.vectors.shape[1], logits=known.logits.shape[1])
+        except UserError as error:
+            say(f"{error}: the features are made again")
+            return
+        marks = np.unpackbits(stored["dhash"].astype(np.uint8), axis=1)[:, :BITS].astype(np.bool_)
+        vectors, logits = (stored[name].astype(np.float32) for name in ("vectors", "logits"))
+        self._seen = {
+            str(name): (mark, vector, values)
+            for name, mark, vector, values in zip(stored["names"], marks, vectors, logits, strict=True)
+        }
 
     def save(self) -> None:
         """Writes what was seen."""
+        if not self._seen:
+            return
         names = sorted(self._seen)
         marks, vectors, logits = (np.stack([self._seen[name][k] for name in names]) for k in range(3))
-        write_npz(
-            self.cache,
-            compress=False,
-            key=np.array(self.key),
-            names=np.array(names),
-            dhash=np.packbits(marks.astype(np.bool_), axis=1),
-            vectors=vectors,
-            logits=logits,
-        )
+        try:
+            write_npz(
+                self.cache,
+                compress=False,
+                key=np.array(self.key),
+                names=np.array(names),
+                dhash=np.packbits(marks.astype(np.bool_), axis=1),
+                vectors=vectors,
+                logits=logits,
+            )
+        except OSError as error:  # what was seen is still in memory
+            say(f"{self.cache} cannot be written ({error.strerror}): the features are made again next time")
 
     def photographs(self, photos: Sequence[Photo], tick: Tick) -> tuple[Album, list[dict[str, str]]]:
         """Looks at files.
@@ -151,12 +178,12 @@ class Looker:
                 names.append("")
                 failed[k] = str(error)
 
-        def frames() -> Iterator[tuple[str, NDArray[np.uint8]]]:
+        def frames() -> Iterator[Named]:
             for k, (name, photo) in enumerate(zip(names, photos, strict=True)):
                 if k not in failed and name not in self._seen:
                     try:
                         read = read_image(photo.path)
-                        yield name, self.classifier.frame.cut(read.pixels, size=read.size)
+                        yield name, recorded_path(photo.path), self.classifier.frame.cut(read.pixels, size=read.size)
                     except UnusableImageError as error:
                         failed[k] = str(error)
                 tick(k + 1, len(photos))
@@ -170,14 +197,14 @@ class Looker:
     def run(self, run: Run, label: int) -> Album:
         """Looks at the frames of a run's images."""
         rows = [row for row in run.images if row.status == "ok"]
-        self._look((row.sha256, run.frame(row.id)) for row in rows if row.sha256 not in self._seen)
+        self._look((row.sha256, row.path, run.frame(row.id)) for row in rows if row.sha256 not in self._seen)
         return self._album(
             [row.path for row in rows], [row.sha256 for row in rows], np.full(len(rows), label, dtype=np.int64)
         )
 
     def crops(self, names: Sequence[str], crops: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Vectors (N, D) of crops of the frame's size, each under a name of its own."""
-        self._look((name, crop) for name, crop in zip(names, crops, strict=True) if name not in self._seen)
+        self._look((name, name, crop) for name, crop in zip(names, crops, strict=True) if name not in self._seen)
         return self._stacked(names, 1)
 
     def _album(self, names: list[str], sha256: list[str], labels: NDArray[np.int64]) -> Album:
@@ -193,18 +220,23 @@ class Looker:
     def _stacked(self, names: Sequence[str], what: int) -> NDArray[np.float32]:
         return np.stack([self._seen[name][what] for name in names]) if names else np.zeros((0, 1), np.float32)
 
-    def _look(self, images: Iterable[tuple[str, NDArray[np.uint8]]]) -> None:
-        waiting: dict[str, NDArray[np.uint8]] = {}
-        for name, frame in images:
-            waiting[name] = frame
+    def _look(self, images: Iterable[Named]) -> None:
+        waiting: dict[str, tuple[str, NDArray[np.uint8]]] = {}
+        for name, shown, frame in images:
+            waiting[name] = shown, frame
             if len(waiting) == BATCH:
                 self._pass(waiting)
         if waiting:
             self._pass(waiting)
 
-    def _pass(self, waiting: dict[str, NDArray[np.uint8]]) -> None:
-        seen = look(self.classifier, self.tap, list(waiting.values()))
-        for (name, frame), vector, logits in zip(waiting.items(), seen.vectors, seen.logits, strict=True):
+    def _pass(self, waiting: dict[str, tuple[str, NDArray[np.uint8]]]) -> None:
+        seen = look(self.classifier, self.tap, [frame for _, frame in waiting.values()])
+        for (name, (shown, frame)), vector, logits in zip(waiting.items(), seen.vectors, seen.logits, strict=True):
+            if not (np.isfinite(vector).all() and np.isfinite(logits).all()):
+                raise UserError(
+                    f"{self.classifier.spec} gives values that are not finite for {shown}: check the weights, mean and "
+                    "std of the network"
+                )
             self._seen[name] = dhash(Image.fromarray(frame)), vector, logits
         waiting.clear()
 

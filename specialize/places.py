@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import Tensor
 
 from clustering.deep import describe_boxes
@@ -21,6 +23,10 @@ from masks.classifier import Classifier
 from masks.errors import UserError
 from masks.layers import feature_layers, last_block
 from specialize.options import PlaceOptions
+from summaries.files import Share
+
+Side = Annotated[int, Field(ge=1)]
+"""Whole, >= 1."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +41,22 @@ class Places:
         context: Whether the whole image's vector stands beside a place's own.
     """
 
-    start: int
-    shapes: tuple[tuple[int, int, int], ...]
-    grid: int
-    windows: tuple[tuple[float, float, float, float], ...]
+    start: Side
+    shapes: Annotated[tuple[tuple[Side, Side, Side], ...], Field(min_length=1)]
+    grid: Side
+    windows: Annotated[tuple[tuple[Share, Share, Share, Share], ...], Field(min_length=1)]
     context: bool
+
+    @property
+    def end(self) -> int:
+        """M, where the maps end in an image's vector."""
+        return self.start + sum(channels * height * width for channels, height, width in self.shapes)
+
+    @property
+    def width(self) -> int:
+        """D, values of a place's descriptor."""
+        own = self.grid**2 * sum(channels for channels, _, _ in self.shapes)
+        return own + (self.start if self.context else 0)
 
     def everywhere(self, vectors: Tensor) -> Tensor:
         """Descriptors (N, W, D) of all windows of images with vectors (N, M), of length 1."""
@@ -48,9 +65,13 @@ class Places:
 
     def at(self, vectors: Tensor, boxes: Tensor) -> Tensor:
         """Descriptors (N, D) of one box in each of N images, boxes (N, 4) xyxy in shares of the frame."""
+        if not bool(boxes.isfinite().all()):
+            raise ValueError("boxes: are not finite")
         return self._describe(vectors, list(boxes.to(vectors)[:, None]))
 
     def _describe(self, vectors: Tensor, boxes: Sequence[Tensor]) -> Tensor:
+        if vectors.shape[1] != self.end:  # what pools maps does not look whether they are there
+            raise ValueError(f"vectors: have {vectors.shape[1]} values, of these places {self.end}")
         maps, begin = [], self.start
         for channels, height, width in self.shapes:
             end = begin + channels * height * width

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from masks.classifier import Classifier
+from masks.errors import UnusableImageError, UserError
 from masks.ids import path_on_record
 from masks.reading import read_image
 from specialize.boost import Boost
@@ -17,8 +18,8 @@ from specialize.evaluate import Changed
 from specialize.model import Model
 from specialize.pareto import NAMES, figure
 from summaries.drawing import photograph
-from summaries.files import write_bytes, write_png
-from summaries.folders import remove_files
+from summaries.files import write_bytes, write_json, write_png
+from summaries.folders import remove_file, remove_files
 from summaries.gallery import environment
 from summaries.gallery_pictures import jpeg
 
@@ -55,15 +56,24 @@ class Shown:
 
 
 def write_page(
-    folder: Path, model: Model, boost: Boost, classifier: Classifier, tick: Callable[[int, int], None]
+    folder: Path,
+    model: Model,
+    boost: Boost,
+    classifier: Classifier,
+    about: Mapping[str, Any],
+    tick: Callable[[int, int], None],
 ) -> Path:
-    """Writes ``boost.html``, ``pareto.png`` and the pictures.
+    """Writes ``boost.json``, ``boost.html``, ``pareto.png`` and the pictures.
+
+    All is made before the first file is replaced, and ``boost.json`` is not there while the others are: a command that
+    is killed leaves the results of the one before it, or shows that it was not finished.
 
     Args:
         folder: The model folder, with its summaries' exemplars.
         model: The model.
         boost: What was found.
         classifier: Knows the classes' names and the frame.
+        about: What it was made from, for ``boost.json``.
         tick: Called with the number of pictures drawn and of all.
 
     Returns:
@@ -71,8 +81,7 @@ def write_page(
     """
     evaluation = boost.evaluation
     limit = float(model.about["settings"]["tuning"]["harm_limit"])
-    if evaluation.others is not None:
-        write_png(folder / "pareto.png", figure(evaluation, limit))
+    pareto = figure(evaluation, limit) if evaluation.others is not None else None
     chosen = {"corrected": evaluation.corrected[:SHOWN], "broken": evaluation.broken[:SHOWN]}
     total = sum(map(len, chosen.values()))
     written: set[str] = set()
@@ -83,7 +92,6 @@ def write_page(
             shown[kind].append(_show(folder, model, boost, classifier, change))
             written.add(Path(shown[kind][-1].picture).name)
             tick(len(written), total)
-    remove_files(folder / PICTURES, written)
     html = (
         environment(Path(__file__).with_name("templates"))
         .get_template("boost.html")
@@ -100,17 +108,26 @@ def write_page(
             tuned=model.about["tuned"],
         )
     )
-    page = folder / "boost.html"
-    write_bytes(page, html.encode())
+    page, found = folder / "boost.html", folder / "boost.json"
+    remove_file(found)
+    if pareto is not None:
+        write_png(folder / "pareto.png", pareto)
+    write_bytes(page, html.encode(errors="replace"))
+    write_json(found, boost.to_json(classifier) | dict(about))
+    remove_files(folder / PICTURES, written)
     return page
 
 
 def _show(folder: Path, model: Model, boost: Boost, classifier: Classifier, change: Changed) -> Shown:
     recorded = boost.album.names[change.image]
-    name = f"{hashlib.sha256(recorded.encode()).hexdigest()[:12]}.jpg"
-    read = read_image(path_on_record(recorded))
-    frame = classifier.frame.cut(read.pixels, size=read.size)
-    write_bytes(folder / PICTURES / name, jpeg(photograph(frame)))
+    try:
+        read = read_image(path_on_record(recorded))
+    except UnusableImageError as error:
+        raise UserError(f"{recorded} was read a moment ago and is not now: {error}: run the command again") from None
+    picture = jpeg(photograph(classifier.frame.cut(read.pixels, size=read.size)))
+    # a name of its own for each content: a page that is there keeps its pictures until the new one is
+    name = f"{hashlib.sha256(picture).hexdigest()[:12]}.jpg"
+    write_bytes(folder / PICTURES / name, picture)
     exemplar, summary = None, ""
     if change.summary is not None:
         row = model.summaries[change.summary]

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import TYPE_CHECKING, Any
 
 from masks.errors import UserError
@@ -73,7 +74,7 @@ def read_arrays(path: Path, schema: Mapping[str, Array], **sides: int) -> dict[s
         raise UserError(f"{path} is a folder, not a file of arrays") from None
     except (
         *(ValueError, OSError, EOFError, KeyError, TypeError, SyntaxError, MemoryError, OverflowError, RecursionError),
-        *(NotImplementedError, RuntimeError, zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error),
+        *(NotImplementedError, RuntimeError, TokenError, zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error),
     ) as error:
         reason = str(error).split("\n")[0] or type(error).__name__
         raise UserError(f"{path} is damaged: {reason}") from None
@@ -139,5 +140,6 @@ def _check_values(path: Path, name: str, array: NDArray[Any], wanted: Array, sid
         return
     low = wanted.low
     high = sides[wanted.high] - 1 if isinstance(wanted.high, str) else wanted.high
-    if (low is not None and array.min() < low) or (high is not None and array.max() > high):
+    # as Python's numbers: a limit may lie outside of the array's type
+    if (low is not None and array.min().item() < low) or (high is not None and array.max().item() > high):
         raise UserError(f"{path} is damaged: array {name!r} has values outside {low} to {high}")

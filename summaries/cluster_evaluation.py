@@ -194,6 +194,13 @@ def evaluate(
     """
     settings = override(Settings(), run.info["config"]["settings"])
     parts = _read_parts(run, vectors, describer)
+    for one in run.summaries:
+        for member in one.members:
+            if member.part >= len(run.parts) or run.parts[member.part].image != member.image:
+                raise UserError(
+                    f"{run.path / 'summaries.json'} and parts.csv do not belong together (summary {one.summary}): "
+                    f"run `visual-summaries cluster {run.path}`"
+                )
     cluster = _Clustering(parts, read_similarities(run).affinity(settings.affinity), seed)
     own = [np.array([member.part for member in one.members], dtype=np.int64) for one in run.summaries if one.kept]
     sizes = [len(one) for one in own]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +10,8 @@ from typing import Any
 
 from summaries.cluster_evaluation import Evaluation
 from summaries.drawing import member_picture
-from summaries.files import write_bytes
-from summaries.folders import remove_files
+from summaries.files import write_bytes, write_json
+from summaries.folders import remove_file, remove_files
 from summaries.gallery import Overview, environment
 from summaries.gallery_pictures import jpeg
 from summaries.store import Run
@@ -93,7 +94,10 @@ MEASURES = (
 
 
 def write_page(run: Run, evaluation: Evaluation, about: Mapping[str, Any], tick: Callable[[int, int], None]) -> Path:
-    """Writes ``evaluation/clusters.html`` and its pictures.
+    """Writes ``evaluation/clusters.json``, ``evaluation/clusters.html`` and its pictures.
+
+    All is made before the first file is replaced, and ``clusters.json`` is not there while the page is: a command that
+    is killed leaves the results of the one before it, or shows that it was not finished.
 
     Args:
         run: The run.
@@ -106,15 +110,14 @@ def write_page(run: Run, evaluation: Evaluation, about: Mapping[str, Any], tick:
     """
     folder = run.path / "evaluation"
     by_number = {one.summary: one for one in run.summaries}
-    written = set()
+    drawn: dict[int, str] = {}
     for done, judged in enumerate(evaluation.summaries, 1):
         for member in by_number[judged.summary].members[:MEMBERS]:
-            name = f"part-{member.part:05d}.jpg"
-            drawn = member_picture(run.frame(member.image), run.mask(member.image).binary, member.box)
-            write_bytes(folder / PICTURES / name, jpeg(drawn))
-            written.add(name)
+            picture = jpeg(member_picture(run.frame(member.image), run.mask(member.image).binary, member.box))
+            # a name of its own for each content: a page that is there keeps its pictures until the new one is
+            drawn[member.part] = f"part-{member.part:05d}-{hashlib.sha256(picture).hexdigest()[:8]}.jpg"
+            write_bytes(folder / PICTURES / drawn[member.part], picture)
         tick(done, len(evaluation.summaries))
-    remove_files(folder / PICTURES, written)
     rows = [row.to_json() for row in evaluation.rows]
     html = (
         environment()
@@ -130,10 +133,13 @@ def write_page(run: Run, evaluation: Evaluation, about: Mapping[str, Any], tick:
             judged=[(by_number[one.summary], one) for one in evaluation.summaries],
             visible=MEMBERS,
             about=about,
-            pictures=PICTURES,
+            pictures={part: f"{PICTURES}/{name}" for part, name in drawn.items()},
             gallery=(run.path / "gallery" / "index.html").is_file(),
         )
     )
-    page = folder / "clusters.html"
+    page, found = folder / "clusters.html", folder / "clusters.json"
+    remove_file(found)
     write_bytes(page, html.encode())
+    write_json(found, evaluation.to_json() | dict(about))
+    remove_files(folder / PICTURES, set(drawn.values()))
     return page

@@ -86,7 +86,10 @@ def crop_vectors(run: Run, classifier: Classifier, tick: Tick) -> NDArray[np.flo
             frames = {image: run.frame(image) for image in {part.image for part in batch}}
             crops = [crop(frames[part.image], part.box, classifier.frame.size) for part in batch]
             classifier.logits(classifier.to_tensor(crops))
-            vectors.append(entered.pop().float().cpu().numpy())
+            found = entered.pop().float().cpu().numpy()
+            if not np.isfinite(found).all():
+                raise UserError(f"{classifier.spec} gives values that are not finite for parts of {run.path}")
+            vectors.append(found)
             tick(start + len(batch), len(run.parts))
     return np.concatenate(vectors)
 
@@ -98,9 +101,14 @@ def crop(frame: NDArray[np.uint8], box: Box, size: tuple[int, int]) -> NDArray[n
         frame: uint8 RGB (H, W, 3).
         box: xyxy in pixels of the frame; rounded to whole ones.
         size: (H, W) wanted.
+
+    Raises:
+        UserError: Nothing of the frame lies in the box.
     """
     x0, y0, x1, y1 = (max(0, round(side)) for side in box)
     inside = np.ascontiguousarray(frame[y0:y1, x0:x1])
+    if not inside.size:
+        raise UserError(f"the box {box} holds nothing of a frame of {frame.shape[1]}x{frame.shape[0]} pixels")
     smaller = inside.shape[0] > size[0] or inside.shape[1] > size[1]
     resized = cv2.resize(inside, size[::-1], interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
     return np.asarray(resized, dtype=np.uint8)

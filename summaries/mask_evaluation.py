@@ -166,6 +166,8 @@ def check_alike(runs: Sequence[Run]) -> None:
         if run.info["stages"].get("masks", {}).get("status") != "done":
             raise UserError(f"{run.path} has no masks yet: finish it with `visual-summaries masks {run.path}`")
     first = runs[0]
+    if not any(run.ids for run in runs):
+        raise UserError(f"{first.path} has no image with a mask: nothing is to be evaluated")
     for run in runs[1:]:
         for what, values in (
             ("network", [r.info["model"]["fingerprint"] for r in (first, run)]),
@@ -214,7 +216,9 @@ def evaluate(runs: Sequence[Run], classifier: Classifier, *, seed: int, baseline
     insertions: dict[str, list[float]] = defaultdict(list)
     shapes: dict[str, list[Shape]] = defaultdict(list)
     done = 0
-    fast = fused(classifier, classifier.to_tensor([runs[0].frame(runs[0].ids[0])]))
+    count = classifier.count_classes()
+    some = next(run for run in runs if run.ids)
+    fast = fused(classifier, classifier.to_tensor([some.frame(some.ids[0])]))
     steps = (len(METHODS) if baselines else len(OURS)) * 2  # of a batch
     for batch in batches(runs):
         step = 0
@@ -224,6 +228,8 @@ def evaluate(runs: Sequence[Run], classifier: Classifier, *, seed: int, baseline
             step += count
             tick(before + images * step // steps, total)
 
+        if max(batch.targets) >= count:
+            raise UserError(f"{batch.run.path} is of class {max(batch.targets)}, its network has {count} classes")
         images = classifier.to_tensor(batch.frames)
         targets = torch.tensor(batch.targets, device=classifier.device)
         evaluation.collapsed += _collapsed(batch)
@@ -232,6 +238,9 @@ def evaluate(runs: Sequence[Run], classifier: Classifier, *, seed: int, baseline
             found |= _baselines(classifier, fast, images, targets, batch, seed, evaluation.skipped)
         passed(len(found))
         p0 = probabilities(fast, images, targets)
+        if not bool(p0.isfinite().all()):
+            image = batch.rows[int((~p0.isfinite()).nonzero()[0, 0])].id
+            raise UserError(f"{classifier.spec} gives logits that are not finite for {image} of {batch.run.path}")
         tensors = {}
         for method, given in found.items():
             masks = torch.from_numpy(np.stack(given.masks)).to(images)[:, None]

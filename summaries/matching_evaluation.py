@@ -25,17 +25,24 @@ from clustering.matching import Features, match_both
 from clustering.options import AppearanceOptions, MatchingOptions, ProposalOptions
 from clustering.proposals import selective_search
 from clustering.reduction import learn
-from summaries.arrays import ANYTHING, read_arrays
+from masks.errors import UserError
+from summaries.arrays import Array, read_arrays
 from summaries.backend import in_processes
 from summaries.files import digest, write_npz
 from summaries.pf_willow import ALPHAS, Annotated, Pair, errors, ordered_pairs, pck
-from summaries.progress import Tick
+from summaries.progress import Tick, say
 
 Points = NDArray[np.float64]
 Descriptor = Literal["hog", "deep"]
 
 PROPOSALS = ProposalOptions(min_side=20 / 224)
 """Boxes on the benchmark: sides from 20 of 224 pixels, as the reference's."""
+
+BOXES_VERSION = 1
+"""To be raised by whoever changes the proposals, so that those that are kept are made anew."""
+
+MAX_SIDE = 1 << 16
+"""Pixels; no box lies beyond."""
 
 DENSE_SIDES = (352, 480)
 """Longer sides of the images, pixels, whose feature maps the dense rule looks at together. 480 alone loses 1 point
@@ -158,15 +165,28 @@ def find_boxes(
         tick: Told the number of images done and of all that are not in the cache.
     """
     distinct = {image.content: image.pixels for image in images}
-    key = digest([dataclasses.asdict(PROPOSALS), seed])
+    key = digest([BOXES_VERSION, dataclasses.asdict(PROPOSALS), seed])
     files = {content: cache / f"{content}-{key}.npz" for content in distinct}
-    missing = [content for content, file in files.items() if not file.exists()]
+    found = {content: boxes for content, file in files.items() if (boxes := _kept(file)) is not None}
+    missing = [content for content in distinct if content not in found]
     searches = (partial(selective_search, distinct[content], PROPOSALS, seed) for content in missing)
     results = in_processes(searches, count=len(missing), jobs=jobs)
     for done, (content, boxes) in enumerate(zip(missing, results, strict=True)):
         write_npz(files[content], boxes=boxes)
+        found[content] = boxes
         tick(done + 1, len(missing))
-    return {content: read_arrays(file, ANYTHING)["boxes"][:count] for content, file in files.items()}
+    return {content: found[content][:count] for content in distinct}
+
+
+def _kept(file: Path) -> NDArray[np.float32] | None:
+    """Proposals that are kept in a file; None where it is not there or is damaged, and they are to be made again."""
+    if not file.is_file():
+        return None
+    try:
+        return read_arrays(file, {"boxes": Array("f", ("boxes", 4), 0, MAX_SIDE)})["boxes"].astype(np.float32)
+    except UserError as error:
+        say(f"{error}: it is made again")
+        return None
 
 
 def look(
@@ -187,6 +207,8 @@ def look(
             seen[content] = _look(picture, boxes[content], encoder)
             tick(done + 1, len(pixels))
     deep = [one.features["deep"].descriptors.astype(np.float32, copy=False) for one in seen.values()]
+    if not all(np.isfinite(one).all() for one in deep):
+        raise UserError("the network's feature maps are not finite: check its weights, mean and std")
     if not any(map(len, deep)):
         return seen
     directions = learn([len(one) for one in deep], deep.__getitem__, AppearanceOptions().numbers, seed=0)

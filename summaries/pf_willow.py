@@ -89,8 +89,8 @@ def _read(of: str, path: Path) -> Annotated:
     from scipy import io  # here, because it is slow to import
 
     try:
-        points = np.asarray(io.loadmat(annotation)["pts_coord"], dtype=np.float64)
-    except (OSError, ValueError, TypeError, KeyError, NotImplementedError, io.matlab.MatReadError) as error:
+        points = np.asarray(io.loadmat(annotation, variable_names=["pts_coord"])["pts_coord"], dtype=np.float64)
+    except Exception as error:  # of a damaged file the reader raises whatever it stumbles over
         raise UserError(f"{annotation} holds no keypoints, pts_coord: {error}") from None
     if points.ndim != 2 or points.shape[0] != 2 or points.shape[1] < 2 or not np.isfinite(points).all():
         raise UserError(f"{annotation}: pts_coord is {points.shape}, not 2 x K finite numbers with K > 1")

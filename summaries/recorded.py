@@ -11,30 +11,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from masks.classifier import Classifier
 from masks.errors import UserError
 from masks.input_options import InputFormat
 from masks.models import LITE_SIZES, choose_device, load_classifier
-
-Triple = tuple[
-    Annotated[float, Field(allow_inf_nan=False)],
-    Annotated[float, Field(allow_inf_nan=False)],
-    Annotated[float, Field(allow_inf_nan=False)],
-]
-
-
-@dataclass(frozen=True)
-class RecordedInput:
-    """`masks.models.InputFormat` as it stands in a record."""
-
-    input_size: tuple[Annotated[int, Field(ge=1)], ...] | None
-    mean: Triple | None
-    std: Triple | None
-    classes: str | None
 
 
 @dataclass(frozen=True)
@@ -49,7 +33,7 @@ class RecordedModel:
 
     spec: str
     weights: str | None
-    input: RecordedInput
+    input: InputFormat
 
 
 def load_recorded(
@@ -83,13 +67,11 @@ def load_recorded(
         )
     for what, file in (("weights", record.weights), ("class names", record.input.classes)):
         if file not in (None, "none") and not _is_file(file):
-            raise UserError(f"the {what} that {path} was made with, {file!r}, are not there: put the file back")
-    format_ = record.input
-    classes = None if format_.classes is None else Path(format_.classes)
+            raise UserError(f"the {what} that {path} was made with, {str(file)!r}, are not there: put the file back")
     classifier = load_classifier(
         given or record.spec,
         weights=record.weights,
-        input_format=InputFormat(format_.input_size, format_.mean, format_.std, classes),
+        input_format=record.input,
         device=choose_device(device),
     )
     if classifier.fingerprint() != fingerprint:
@@ -104,7 +86,7 @@ def is_of_library(spec: str) -> bool:
     return spec in ("demo", *LITE_SIZES) or spec.startswith(("demo:", "torchvision:", "timm:"))
 
 
-def _is_file(name: str) -> bool:
+def _is_file(name: str | Path) -> bool:
     """Whether a path leads to a plain file; no device, no pipe, and no text that cannot be a path."""
     try:
         return Path(name).is_file()

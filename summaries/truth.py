@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import TypedDict
 
 from clustering.evaluate import (
     Landmarks,
@@ -28,13 +29,34 @@ from clustering.evaluate import (
 )
 from masks.errors import UserError
 from masks.images import Frame
-from summaries.arrays import ANYTHING, read_arrays
+from summaries.arrays import Array, read_arrays
 from summaries.files import read_json
 from summaries.pf_willow import Annotated, read_benchmark
 from summaries.store import ImageRow, Run
 
 DRAWS = 200
 """Random clusterings whose figures are averaged."""
+
+
+class WorldClassRecord(TypedDict):
+    """A class of ``world.json``."""
+
+    name: str
+    telling: list[str]
+    marked: bool
+
+
+class MarkRecord(TypedDict):
+    """The watermark of ``world.json``."""
+
+    part: str
+
+
+class WorldRecord(TypedDict):
+    """What is read of ``world.json``."""
+
+    classes: list[WorldClassRecord]
+    mark: MarkRecord
 
 
 @dataclass(frozen=True)
@@ -135,13 +157,15 @@ def read_truth(run: Run, truth: Path) -> Truth:
     """
     folder, wanted = find_truth(run, truth)
     world = truth / "world.json"
-    mark = read_json(world, dict[str, Any])["mark"]["part"] if world.is_file() else ""
+    mark = read_json(world, WorldRecord)["mark"]["part"] if world.is_file() else ""
+    size = run.info["frame"]["size"] if "frame" in run.info else ("height", "width")
+    schema = {"*": Array("biu", (size[0], size[1]))}
     visible: dict[str, dict[str, NDArray[np.float64]]] = {}
     for image in run.ids:
         file = folder / f"{image}.npz"
         if not file.is_file():
             raise UserError(f"`truth`: {file} is missing: give the folder that `visual-summaries world` wrote")
-        visible[image] = visible_boxes(read_arrays(file, ANYTHING))
+        visible[image] = visible_boxes(read_arrays(file, schema))
     landmarks = {image: _centres(boxes, mark) for image, boxes in visible.items()}
     lies_on = [part_under(part.box, visible[part.image]) for part in run.parts]
     return Truth("masks of parts", lies_on, landmarks, wanted)
@@ -161,7 +185,7 @@ def find_truth(run: Run, truth: Path) -> tuple[Path, list[str]]:
         UserError: If there is none.
     """
     if (truth / "world.json").is_file():
-        world = read_json(truth / "world.json", dict[str, Any])
+        world = read_json(truth / "world.json", WorldRecord)
         name = run.info["target"]["name"]
         for one in world["classes"]:
             if one["name"] == name:

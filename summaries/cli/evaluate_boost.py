@@ -11,7 +11,6 @@ import tyro
 from masks.errors import UserError
 from masks.options import Seed
 from summaries.cli.parsing import check_folders, parse
-from summaries.files import write_json
 from summaries.folders import claimed
 from summaries.progress import progress
 
@@ -54,7 +53,10 @@ def evaluate_boost(
     from specialize.report import write_page
 
     read = read_model(folder)
-    with claimed(folder, "model"), base_classifier(read, folder, device, given=model, trust=trust) as classifier:
+    with (
+        claimed(folder, "model", option="FOLDER"),
+        base_classifier(read, folder, device, given=model, trust=trust) as classifier,
+    ):
         boost = measure(
             read,
             classifier,
@@ -64,7 +66,6 @@ def evaluate_boost(
             allow_summary_images=allow_summary_images,
             seed=seed,
         )
-        write_json(folder / "boost.json", boost.to_json(classifier) | about_of(read, val, others_val))
         with progress("page", "pictures") as tick:
-            page = write_page(folder, read, boost, classifier, tick)
+            page = write_page(folder, read, boost, classifier, about_of(read, val, others_val), tick)
     print("\n".join([*table(boost.evaluation), str(page)]))

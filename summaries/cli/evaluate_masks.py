@@ -13,6 +13,7 @@ from masks.options import Seed
 from summaries.cli.again import recorded_classifier
 from summaries.cli.parsing import parse
 from summaries.files import write_bytes, write_csv, write_json, write_png
+from summaries.folders import check_free, claimed, remove_file
 from summaries.pipeline import recorded_settings
 from summaries.progress import progress
 from summaries.store import Run, find_runs
@@ -50,25 +51,28 @@ def evaluate_masks(
     if not runs:
         raise UserError("no RUN is given: give one run folder or more")
     found = [Run(path) for given in runs for path in find_runs(given) or [given]]
+    check_free(out, "evaluation")  # before anything that takes long
     from summaries.mask_evaluation import MethodRow, check_alike, evaluate
     from summaries.mask_figures import examples, figure
     from summaries.mask_sanity import sanity_check
     from summaries.mask_tables import tables
 
     check_alike(found)
-    classifier = recorded_classifier(found[0].path, device, model, trust)
-    with classifier:
+    with recorded_classifier(found[0].path, device, model, trust) as classifier, claimed(out, "evaluation"):
         with progress("masks", "images") as tick:
             evaluation = evaluate(found, classifier, seed=seed, baselines=baselines, tick=tick)
         if sanity and found[0].info["config"]["masks"] is None:
             settings = recorded_settings(found[0].path)
             with progress("random weights", "images") as tick:
                 evaluation.sanity = sanity_check(found, classifier, settings, seed=seed, tick=tick)
-    about = {"model": found[0].info["model"]["spec"], "runs": [run.path.name for run in found], "seed": seed}
-    text = "\n".join(tables(evaluation))
-    write_csv(out / "masks.csv", MethodRow, evaluation.rows)
-    write_bytes(out / "table.md", f"{text}\n".encode())
-    write_png(out / "masks.png", figure(evaluation))
-    write_png(out / "examples.png", examples(found))
-    write_json(out / "masks.json", about | evaluation.to_json())
+        about = {"model": found[0].info["model"]["spec"], "runs": [run.path.name for run in found], "seed": seed}
+        text = "\n".join(tables(evaluation))
+        drawn = {"masks.png": figure(evaluation), "examples.png": examples(found)}
+        # masks.json, the truth, is not there while the others are replaced: what is killed shows it
+        remove_file(out / "masks.json")
+        write_csv(out / "masks.csv", MethodRow, evaluation.rows)
+        write_bytes(out / "table.md", f"{text}\n".encode())
+        for name, picture in drawn.items():
+            write_png(out / name, picture)
+        write_json(out / "masks.json", about | evaluation.to_json())
     print(text)

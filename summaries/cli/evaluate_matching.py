@@ -13,6 +13,7 @@ from masks.options import Range, Seed
 from summaries.backend import cores
 from summaries.cli.parsing import parse
 from summaries.files import write_csv, write_json, write_png
+from summaries.folders import check_free, claimed, remove_file
 from summaries.pf_willow import read_benchmark
 from summaries.progress import progress, say
 
@@ -49,6 +50,7 @@ def evaluate_matching(
         jobs: Processes that look for proposals; default: one a core.
         device: auto, cpu or cuda, for the network.
     """
+    check_free(out, "evaluation")
     classes = read_benchmark(folder)
     from clustering.deep import DeepEncoder
     from masks.models import choose_device, load_classifier
@@ -57,18 +59,22 @@ def evaluate_matching(
 
     images = [image for of in classes.values() for image in of]
     say(f"{len(images)} images of {len(classes)} classes, {len({image.content for image in images})} of them distinct")
-    with load_classifier(model, weights=weights, device=choose_device(device)) as classifier:
-        with progress("proposals", "images") as tick:
-            boxes = find_boxes(images, out / "work", count=proposals, seed=seed, jobs=jobs or cores(), tick=tick)
-        encoder = DeepEncoder(classifier)
-        with progress("descriptors", "images") as tick:
-            seen = look(images, boxes, encoder, tick)
-    with progress("matching", "pairs") as tick:
-        found = evaluate(classes, seen, proposals=proposals, tick=tick)
-    about = {"model": model, "layers": encoder.names, "seed": seed}
-    write_json(out / "matching.json", about | {"rows": found.to_json()})
-    write_csv(out / "matching.csv", Line, map(_line, found.rows))
-    write_png(out / "matching.png", figure(found))
+    with claimed(out, "evaluation"):
+        with load_classifier(model, weights=weights, device=choose_device(device)) as classifier:
+            with progress("proposals", "images") as tick:
+                boxes = find_boxes(images, out / "work", count=proposals, seed=seed, jobs=jobs or cores(), tick=tick)
+            encoder = DeepEncoder(classifier)
+            with progress("descriptors", "images") as tick:
+                seen = look(images, boxes, encoder, tick)
+        with progress("matching", "pairs") as tick:
+            found = evaluate(classes, seen, proposals=proposals, tick=tick)
+        about = {"model": model, "layers": encoder.names, "seed": seed}
+        drawn = figure(found)
+        # matching.json, the truth, is not there while the others are replaced: what is killed shows it
+        remove_file(out / "matching.json")
+        write_csv(out / "matching.csv", Line, map(_line, found.rows))
+        write_png(out / "matching.png", drawn)
+        write_json(out / "matching.json", about | {"rows": found.to_json()})
     print("\n".join(table(found.rows)))
 
 

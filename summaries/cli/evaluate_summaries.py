@@ -13,7 +13,6 @@ from masks.errors import UserError
 from masks.options import Seed
 from summaries.cli.again import recorded_classifier
 from summaries.cli.parsing import check_folders, parse
-from summaries.files import write_json
 from summaries.folders import claimed
 from summaries.pipeline import recorded_settings
 from summaries.progress import progress, say
@@ -63,7 +62,7 @@ def evaluate_summaries(
     from summaries.crops import crop_vectors, third_encoder
     from summaries.truth import read_keypoints, read_truth
 
-    with claimed(run, "run"):
+    with claimed(run, "run", option="RUN"):
         read_similarities(found)  # before anything that takes long
         known = read_truth(found, truth) if truth is not None else read_keypoints(found, pf) if pf is not None else None
         third = third_encoder(found, encoder, choose_device(device))
@@ -83,7 +82,6 @@ def evaluate_summaries(
             },
             "seed": seed,
         }
-        write_json(run / "evaluation" / "clusters.json", evaluation.to_json() | about)
         with progress("page", "summaries") as tick:
             page = write_page(found, evaluation, about, tick)
     print("\n".join([*table(evaluation), str(page)]))

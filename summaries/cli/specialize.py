@@ -14,7 +14,7 @@ from masks.options import Seed
 from specialize.options import Settings
 from summaries.cli.again import recorded_classifier
 from summaries.cli.parsing import Expert, check_folders, parse
-from summaries.folders import claimed
+from summaries.folders import check_free
 from summaries.store import Run, find_runs
 
 EXAMPLE = (
@@ -61,13 +61,14 @@ def main(arguments: Sequence[str]) -> None:
     if not runs:
         raise UserError("no run folder is given or found: make one a class with `visual-summaries run`")
     check_folders(train=options.train, others=options.others)
+    check_free(options.out, "model")  # before anything that takes long
     from specialize.build import build
 
     recorded = runs[0].info["config"]["model"]
-    with (
-        claimed(options.out, "model"),
-        recorded_classifier(runs[0].path, options.device, options.model, options.trust) as classifier,
-    ):
+    if options.model is not None:  # wherever its file is now, from any directory
+        found = str(Path(options.model).absolute()) if ".py:" in options.model else options.model
+        recorded = recorded | {"spec": found}
+    with recorded_classifier(runs[0].path, options.device, options.model, options.trust) as classifier:
         model = build(
             runs,
             classifier,
@@ -77,7 +78,7 @@ def main(arguments: Sequence[str]) -> None:
             settings=options.settings,
             left_out=options.leave_out,
             seed=options.seed,
-            config=recorded if options.model is None else recorded | {"spec": options.model},
+            config=recorded,
         )
     tuned = model.about["tuned"]
     print(f"{len(model.summaries)} SVMs of {len(model.about['classes'])} classes")

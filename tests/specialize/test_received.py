@@ -12,13 +12,15 @@ from masks.classifier import Classifier
 from masks.errors import UserError
 from masks.models import load_classifier
 from specialize.blend import plain_blend
+from specialize.description import SummaryRow
 from specialize.features import Tap
-from specialize.model import Model, SummaryRow, save_model
+from specialize.model import Model, save_model
 from specialize.svm import Svms
 from specialize.tuning import Method
 from summaries.cli import main
-from summaries.files import write_json
+from summaries.files import write_csv, write_json
 from summaries.recorded import load_recorded
+from summaries.store import ImageRow
 
 PLAIN_INPUT = {"input_size": None, "mean": None, "std": None, "classes": None}
 
@@ -50,7 +52,10 @@ def model_of(classifier: Classifier, config: dict) -> Model:
         "classes": [{"index": 1, "name": "b", "wordnet": ""}],
         "settings": {"tuning": {"harm_limit": 0.5}},
         "seed": 0,
-        "tuned": {"cost": 1.0, "normalisation": "platt", "weight": 0.5, "gain": 0.0, "harm": None},
+        "tuned": {
+            **{"cost": 1.0, "normalisation": "platt", "weight": 0.5, "gain": 0.0, "harm": None},
+            **{"images": 2, "others": 0},
+        },
     }
     return Model(Tap("3", "input"), [method], [SummaryRow("b", 0, "", 0, 4)], about)
 
@@ -72,11 +77,17 @@ def sent(tmp_path: Path) -> Path:
         "device": "cpu",
         "model": {"spec": spec, "fingerprint": classifier.fingerprint()},
         "target": {"index": 1, "name": "b", "wordnet": ""},
-        "frame": {},
-        "config": {"images": "b", "target": "b", "model": config, "masks": None, "settings": {}},
-        "stages": {name: {"status": "done", "counts": {}} for name in ("images", "masks", "matching", "clusters")},
+        "frame": {"size": [32, 32]},
+        "config": {
+            **{"images": "b", "target": "b", "limit": None, "keep_misclassified": False, "masks": None},
+            **{"preset": "compact", "model": config, "settings": {"masks": {}, "binary": {}}},
+        },
+        "stages": {
+            name: {"status": "done", "inputs": {}, "counts": {}} for name in ("images", "masks", "matching", "clusters")
+        },
     }
     write_json(tmp_path / "run" / "run.json", info)
+    write_csv(tmp_path / "run" / "images.csv", ImageRow, [ImageRow("a", "a.png", "0" * 64, 32, 32, "ok", "", 1, 0.5)])
     (tmp_path / "train" / "b").mkdir(parents=True)
     (tmp_path / "marker").unlink()
     return tmp_path
@@ -135,7 +146,7 @@ def test_networks_of_libraries_need_no_trust(tmp_path):
         ({"weights": "a\0b"}, "weights .* are not there"),
         ({"input": PLAIN_INPUT | {"classes": "nowhere.txt"}}, "class names .* are not there"),
         ({"input": PLAIN_INPUT | {"classes": "/dev/zero"}}, "class names .* are not there"),
-        ({"input": PLAIN_INPUT | {"input_size": [0, 3]}}, "does not say which network"),
+        ({"input": PLAIN_INPUT | {"input_size": [0, 3]}}, "is no size"),
         ({"input": PLAIN_INPUT | {"mean": [1, 2]}}, "does not say which network"),
         ({"input": PLAIN_INPUT | {"std": ["a", 1, 1]}}, "does not say which network"),
         ({"input": []}, "does not say which network"),

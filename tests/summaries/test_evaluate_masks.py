@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from masks.baselines import ExtremalOptions, RiseOptions
+from masks.errors import UserError
 from masks.evaluate import most_salient, shape
 from masks.input_options import InputFormat
 from masks.models import load_classifier
@@ -385,7 +386,7 @@ def test_a_frame_that_is_gone_is_an_error_where_it_is_needed(runs, copy):
     (copy / "frames" / f"{rows[1].id}.png").unlink()
     frames = read_ahead(run, [[row] for row in rows])
     next(frames)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(UserError, match="is not there"):
         next(frames)
 
 

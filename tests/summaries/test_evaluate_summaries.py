@@ -19,6 +19,7 @@ from summaries.cluster_evaluation import METHODS, evaluate
 from summaries.cluster_page import MEASURES
 from summaries.crops import crop_vectors
 from summaries.files import read_json, write_json
+from summaries.names import write_names
 from summaries.store import Run
 from summaries.truth import read_keypoints
 
@@ -114,9 +115,7 @@ def test_kmeans_has_the_descriptors_of_the_run(planted, encoder, capsys):
 
 def test_names_are_escaped(planted, encoder):
     case = planted()
-    data = read_json(case.run.path / "summaries.json", Any)
-    data[0]["name"] = "<script>alert(1)</script>"
-    write_json(case.run.path / "summaries.json", data)
+    write_names(case.run.path, {0: "<script>alert(1)</script>"}, case.run.summaries)
     assert main(["evaluate", "summaries", str(case.run.path), "--encoder", encoder]) == 0
     text = (case.run.path / "evaluation" / "clusters.html").read_text()
     assert "<script>" not in text
