@@ -19,6 +19,10 @@ from masks.errors import UserError
 from masks.text_files import parse_json, read_text, rows
 
 
+class UnknownClassError(UserError):
+    """The network has no class of a name."""
+
+
 @dataclass(frozen=True)
 class ClassLabel:
     """A class of a network: its index, its name (synonyms after commas) and its WordNet id, if it has one."""
@@ -51,7 +55,8 @@ def find_class(text: str, labels: Sequence[ClassLabel], count: int) -> int | Non
         The index, or None for ``predicted``.
 
     Raises:
-        UserError: If no class, or more than one, is meant.
+        UnknownClassError: If no class is meant; it names those that are like it.
+        UserError: If more than one is meant, or an index is out of range.
     """
     wanted = normalised(text)
     if wanted == "predicted":
@@ -82,7 +87,7 @@ def find_class(text: str, labels: Sequence[ClassLabel], count: int) -> int | Non
         if close
         else "give its index, a WordNet id or a name as `target`"
     )
-    raise UserError(f"the network knows no class {text!r}: {hint}")
+    raise UnknownClassError(f"the network knows no class {text!r}: {hint}")
 
 
 def _number(text: str) -> int | None:

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import tyro
 
+from masks.class_names import UnknownClassError, mapped_class, read_class_map
 from masks.errors import UnfinishedError, UserError, is_disk_full
 from masks.folders import class_folders
 from masks.ids import safe_id
@@ -33,16 +34,17 @@ class Arguments:
     """Options of the command.
 
     Attributes:
-        images: Folder of images of one class, or a root of such folders, one run each.
+        images: Folder of images of one class, or a root of such folders, a run each.
         out: Run folder; for a root, a folder of run folders.
         model: demo, demo:1 to demo:4, lite0, lite1, lite2, torchvision:NAME, timm:NAME or FILE.py:FUNCTION.
         target: Class as index, WordNet id, name or "predicted".
+        classes_map: Classes of the folders of a root: JSON, or rows of the form folder,class.
         limit: At most so many images that are not skipped, in sorted order.
         keep_misclassified: Keep images that the network gives to another class.
         device: auto, cpu or cuda.
         jobs: Processes.
         seed: Of every random choice.
-        pairs: Pairs of images to match: all, or knn:20 for each with its 20 nearest.
+        pairs: Pairs of images to match: all, or knn:20 for the 20 nearest of each.
         masks: Folder of masks made elsewhere, ID.npz or ID.png, white = salient.
         preset: Mask options to start from: compact, paper or reference.
         config: TOML or JSON file with options, between preset and command line.
@@ -55,13 +57,14 @@ class Arguments:
     out: Annotated[Path, told("RUN")]
     model: Annotated[str, told("SPEC")]
     target: Annotated[str, told("CLASS", "the folder's name")] = ""
+    classes_map: Annotated[Path | None, told("FILE", "")] = None
     limit: Annotated[int | None, Range(ge=1), told("N", "all")] = None
     keep_misclassified: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     device: Annotated[str, told("NAME")] = "auto"
     jobs: Annotated[int | None, Range(ge=1), told("N", "one a core")] = None
     seed: Annotated[Seed, told("N")] = 0
     pairs: Annotated[str | None, told("PAIRS", "all")] = None
-    masks: Annotated[Path | None, told("DIR", "they are made")] = None
+    masks: Annotated[Path | None, told("DIR", "")] = None
     preset: Annotated[str, told("NAME")] = DEFAULT_PRESET
     config: Annotated[Path | None, told("FILE", "")] = None
     weights: Annotated[str | None, told("FILE", "the model's own")] = None
@@ -112,6 +115,7 @@ def run_folders(options: Arguments) -> list[Run]:
         except OptionError as error:
             raise error.called("--pairs") from None
     folders = class_folders(options.images)
+    targets = targets_of(options, folders or [options.images])
     from masks.models import choose_device, load_classifier
     from summaries.gallery import write_index
 
@@ -127,7 +131,7 @@ def run_folders(options: Arguments) -> list[Run]:
     job = Job(
         folder=options.images,
         out=options.out,
-        target=options.target,
+        target=targets[0],
         limit=options.limit,
         keep_misclassified=options.keep_misclassified,
         seed=options.seed,
@@ -141,13 +145,12 @@ def run_folders(options: Arguments) -> list[Run]:
         return [run(job, classifier)]
     runs: list[Run] = []
     failed: dict[str, Exception] = {}
-    for folder in folders:
+    for folder, target in zip(folders, targets, strict=True):
         say(f"== {folder.name}")
         masks = options.masks / folder.name if options.masks is not None else None
         try:
-            runs.append(
-                run(replace(job, folder=folder, out=options.out / safe_id(folder.name), masks=masks), classifier)
-            )
+            out = options.out / safe_id(folder.name)
+            runs.append(run(replace(job, folder=folder, out=out, target=target, masks=masks), classifier))
         except Exception as error:  # one class never costs the others
             if is_disk_full(error):
                 raise
@@ -159,11 +162,32 @@ def run_folders(options: Arguments) -> list[Run]:
             write_index(options.out, runs)
     if failed:
         told = f"{len(failed)} of {len(folders)} class folders failed: {', '.join(failed)} (see above)"
+        if any(isinstance(error, UnknownClassError) for error in failed.values()):
+            told += "; `classes_map` FILE says which class a folder holds, in rows such as ants,ant"
         unexpected = [error for error in failed.values() if not isinstance(error, UserError)]
         if unexpected:
             raise UnfinishedError(told) from unexpected[0]
         raise UserError(told)
     return runs
+
+
+def targets_of(options: Arguments, folders: Sequence[Path]) -> list[str]:
+    """The class of each folder as the user wrote it; empty where the folder's name says it.
+
+    Raises:
+        UserError: If the map of folders and classes cannot be read, names none of the folders, or is given beside a
+            class for all of them.
+    """
+    if options.classes_map is None:
+        return [options.target] * len(folders)
+    if options.target:
+        raise UserError("`target` and `classes_map` are both given: give one of them")
+    classes = read_class_map(options.classes_map)
+    found = [mapped_class(folder.name, classes) for folder in folders]
+    if all(name == folder.name for name, folder in zip(found, folders, strict=True)):
+        names = ", ".join(folder.name for folder in folders[:3])
+        raise UserError(f"`classes_map` {options.classes_map} names none of the folders, {names} and so on")
+    return found
 
 
 def model_record(spec: str, weights: str | None, input_format: InputFormat) -> dict[str, object]:
