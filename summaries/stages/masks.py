@@ -17,12 +17,13 @@ from torch import Tensor
 from masks.batches import CPU_BATCH, batch_size
 from masks.binarize import binarize
 from masks.classifier import Classifier
-from masks.errors import UserError
+from masks.errors import UnusableImageError, UserError
 from masks.evaluate import drop, probabilities
 from masks.optimize import optimize
 from masks.perturb import Blur
+from masks.reading import read_image
 from summaries.arrays import Array, read_arrays
-from summaries.files import digest, read_csv, read_png, write_csv, write_npz, write_png
+from summaries.files import digest, read_csv, write_csv, write_npz, write_png
 from summaries.folders import remove_files
 from summaries.progress import Tick, say
 from summaries.settings import Settings
@@ -274,6 +275,19 @@ def _one_array(path: Path) -> npt.NDArray[Any]:
     return arrays[name].squeeze()
 
 
+def _one_picture(path: Path) -> npt.NDArray[np.float32]:
+    """A mask drawn as a picture of any depth, (H, W) in [0, 1].
+
+    Raises:
+        UserError: If it cannot be read.
+    """
+    try:
+        pixels = read_image(path, reduce=False).pixels
+    except UnusableImageError as error:
+        raise UserError(f"`masks`: {path} cannot be used: {error}") from None
+    return np.asarray(pixels.convert("L"), dtype=np.float32) / np.float32(255)
+
+
 def read_mask(folder: Path, row: ImageRow, classifier: Classifier) -> npt.NDArray[np.float32]:
     """A mask made elsewhere, (H, W) in [0, 1] in the frame: DIR/ID.npz or DIR/ID.png, white = salient.
 
@@ -286,7 +300,7 @@ def read_mask(folder: Path, row: ImageRow, classifier: Classifier) -> npt.NDArra
     if arrays_path.is_file():
         values: npt.NDArray[np.float32] = _one_array(arrays_path).astype(np.float32)
     elif picture_path.is_file():
-        values = read_png(picture_path, "L").astype(np.float32) / np.float32(255)
+        values = _one_picture(picture_path)
     else:
         raise UserError(f"`masks`: {folder} has neither {row.id}.npz nor {row.id}.png")
     if values.ndim != 2 or not np.isfinite(values).all() or values.min() < 0 or values.max() > 1:

@@ -72,3 +72,20 @@ def test_what_is_wrong_with_masks_made_elsewhere_is_said(
         job = Job(folder.photographs, out, masks=elsewhere, settings=quick_settings)
         with pytest.raises(UserError, match=message):
             run(job, classifier, until="masks")
+
+
+def test_a_mask_of_sixteen_bits_keeps_its_values(folder, classifier, tmp_path, quick_settings):
+    """Half of white is half, not all of it; what is no picture is told, and never said to be deleted."""
+    values = np.zeros((96, 96), np.uint16)
+    values[:, :48], values[:, 48:] = 65535, 20000
+    for number in range(2):
+        Image.fromarray(values).save(tmp_path / f"p{number}.png")
+    job = Job(folder.photographs, tmp_path / "run", limit=2, masks=tmp_path, settings=quick_settings)
+    mask = run(job, classifier, until="masks").mask("p0")
+    assert mask.binary[:, :48].all()
+    assert not mask.binary[:, 48:].any()
+    assert mask.crisp[0, 95] == pytest.approx(20000 / 65535, abs=0.005)
+    (tmp_path / "p1.png").write_bytes(b"no picture")
+    with pytest.raises(UserError, match=r"p1\.png cannot be used") as error:
+        run(job, classifier, until="masks")
+    assert "delete" not in str(error.value)
