@@ -18,7 +18,7 @@ from specialize.leakage import Prints, check_apart
 from specialize.material import held_of
 from specialize.model import Model
 from specialize.photographs import Album, Looker, Photo, joined, list_photos
-from summaries.files import read_csv
+from summaries.files import hash_file, read_csv
 from summaries.folders import inside
 from summaries.progress import progress, say
 
@@ -136,9 +136,10 @@ def _prints(uses: list[ImageUse], roles: tuple[str, ...]) -> Prints:
     return Prints([use.path for use in chosen], [use.sha256 for use in chosen], np.array(bits))
 
 
-def about_of(model: Model, val: Path, others_val: Path | None) -> dict[str, Any]:
-    """What an evaluation was made from."""
+def about_of(model: Model, folder: Path, val: Path, others_val: Path | None) -> dict[str, Any]:
+    """What an evaluation was made from; ``model_file`` is the hash of the ``model.json`` in the folder."""
     return {
+        "model_file": hash_file(folder / "model.json"),
         "model": model.about["model"]["spec"],
         "chosen": model.about["tuned"] | {"harm_limit": model.about["settings"]["tuning"]["harm_limit"]},
         "summaries": [asdict(row) for row in model.summaries],

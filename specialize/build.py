@@ -39,7 +39,7 @@ from specialize.photographs import Album, Looker, joined, list_photos
 from specialize.svm import Group, OneSidedError, Svms, gram_of, train
 from specialize.tuning import Method, candidates, choose_weight, decide_all, points, right_along
 from summaries.drawing import member_picture
-from summaries.files import Count, write_bytes, write_csv
+from summaries.files import Count, hash_file, read_json, write_bytes, write_csv
 from summaries.folders import claimed, inside, remove_files
 from summaries.gallery_pictures import jpeg
 from summaries.pipeline import PACKAGES
@@ -170,6 +170,7 @@ def _build(
     _write_images(out / "images.csv", parts)
     _draw(out / PICTURES, sources)
     write_description(out, model)
+    _tell_stale(out)
     return model
 
 
@@ -320,6 +321,18 @@ def _write_images(path: Path, parts: Parts) -> None:
         for name, sha, mark, label in zip(album.names, album.sha256, album.dhash, album.labels, strict=True)
     ]
     write_csv(path, ImageUse, rows)
+
+
+def _tell_stale(folder: Path) -> None:
+    """Says where an evaluation in the folder is of the model before."""
+    try:
+        found = read_json(inside(folder, "boost.json"), dict[str, Any]).get("model_file")
+    except UserError:
+        return  # there is none
+    if found != hash_file(folder / "model.json"):
+        say(
+            f"{folder / 'boost.json'} and its page are of the model before: run `visual-summaries evaluate boost` again"
+        )
 
 
 def _draw(folder: Path, sources: Sequence[Source]) -> None:

@@ -67,5 +67,5 @@ def evaluate_boost(
             seed=seed,
         )
         with progress("page", "pictures") as tick:
-            page = write_page(folder, read, boost, classifier, about_of(read, val, others_val), tick)
+            page = write_page(folder, read, boost, classifier, about_of(read, folder, val, others_val), tick)
     print("\n".join([*table(boost.evaluation), str(page)]))

@@ -164,6 +164,16 @@ def test_an_evaluation_that_is_killed_leaves_the_old_one_whole(home, tmp_path, m
         }
 
 
+def test_an_evaluation_of_the_model_before_is_told(home, tmp_path, capsys):
+    model = tmp_path / "model"
+    assert home.specialize(model) == 0
+    assert home.evaluate(model) == 0
+    for more, told in (((), False), (("--seed", "1"), True)):
+        capsys.readouterr()
+        assert home.specialize(model, *more) == 0
+        assert ("boost.json and its page are of the model before" in capsys.readouterr().err) == told
+
+
 def test_a_model_whose_making_was_killed_is_no_model(home, tmp_path, monkeypatch, capsys):
     model = tmp_path / "model"
     assert home.specialize(model) == 0

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -10,8 +11,10 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
+from masks.errors import UserError
 from summaries.cli import main
-from summaries.matching_evaluation import METHODS
+from summaries.matching_evaluation import METHODS, find_boxes
+from summaries.pf_willow import read_benchmark
 
 MOVES = [(0, 0, 1.0), (9, -6, 1.0), (-6, 5, 1.12)]
 POINTS = np.array([[40.0, 45.0], [88.0, 50.0], [70.0, 90.0], [50.0, 75.0]])
@@ -87,6 +90,31 @@ def test_planted_keypoints_are_found_and_everything_is_written(
     assert command(benchmark, tmp_path) == 0
     assert {name: (tmp_path / name).read_bytes() for name in names} == before
     assert {file: file.stat().st_mtime_ns for file in (tmp_path / "work").iterdir()} == kept
+
+
+def test_kept_proposals_that_are_damaged_are_made_again(benchmark: Path, tmp_path: Path) -> None:
+    images = [image for of in read_benchmark(benchmark).values() for image in of]
+
+    def find() -> dict[str, np.ndarray]:
+        return find_boxes(images, tmp_path, count=50, seed=0, jobs=1, tick=lambda done, total: None)
+
+    wanted = find()
+    for number, file in enumerate(sorted(tmp_path.iterdir())):
+        boxes = [np.full((3, 4), np.nan), np.zeros((3, 5)), np.array(["a"] * 4), np.full((3, 4), -1e9)][number]
+        np.savez(file.open("wb"), boxes=boxes)
+    again = find()
+    assert again.keys() == wanted.keys()
+    for content, boxes in wanted.items():
+        np.testing.assert_array_equal(again[content], boxes)
+
+
+@pytest.mark.parametrize("data", [b"", b"MATLAB 5.0 MAT-file" + bytes(200), bytes(range(256)) * 4])
+def test_keypoints_that_cannot_be_read_are_one_line(benchmark: Path, tmp_path: Path, data: bytes) -> None:
+    shutil.copytree(benchmark, tmp_path / "copy")
+    file = next((tmp_path / "copy").rglob("*.mat"))
+    file.write_bytes(data)
+    with pytest.raises(UserError, match="holds no keypoints"):
+        read_benchmark(tmp_path / "copy")
 
 
 def test_wrong_use_is_one_line(benchmark: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

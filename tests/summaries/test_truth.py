@@ -11,7 +11,7 @@ from clustering.stability import StabilityOptions
 from masks.errors import UserError
 from masks.images import Frame
 from summaries.cluster_evaluation import evaluate
-from summaries.files import write_json
+from summaries.files import write_json, write_npz
 from summaries.store import Run
 from summaries.truth import find_truth, read_keypoints, read_truth
 
@@ -46,6 +46,20 @@ def test_truth_that_is_not_there(planted, tmp_path):
     (case.truth / "i3.npz").unlink()
     with pytest.raises(UserError, match=r"i3\.npz is missing"):
         read_truth(case.run, case.truth)
+
+
+def test_truth_of_another_size_or_kind_is_refused(planted, tmp_path):
+    case = planted()
+    read_truth(case.run, case.truth)
+    for odd in (np.zeros((96, 95), np.bool_), np.zeros((96, 96), np.float32), np.zeros(96, np.bool_)):
+        shutil.copytree(case.truth, tmp_path / "odd", dirs_exist_ok=True)
+        write_npz(tmp_path / "odd" / "i3.npz", bow=odd, hull=np.zeros((96, 96), np.bool_))
+        with pytest.raises(UserError, match=r"i3\.npz is damaged: array"):
+            read_truth(case.run, tmp_path / "odd")
+    world = {"classes": [{"name": "boat", "telling": "ladder", "marked": True}], "mark": {"part": "x"}}
+    write_json(case.truth / "world.json", world)
+    with pytest.raises(UserError, match=r"world\.json is damaged"):
+        find_truth(case.run, case.truth)
 
 
 @pytest.mark.parametrize("resize", [40, None])
