@@ -16,6 +16,7 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, fields
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -28,6 +29,7 @@ from summaries.folders import record_file
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+    from PIL import Image
 
 T = TypeVar("T")
 
@@ -92,14 +94,14 @@ def write_npz(path: Path, *, compress: bool = True, **arrays: npt.ArrayLike) -> 
     write_bytes(path, buffer.getvalue())
 
 
-def write_png(path: Path, image: npt.NDArray[np.uint8] | npt.NDArray[np.bool_]) -> None:
-    """Writes (H, W, 3) or (H, W) uint8, or a bool mask as 0 and 255."""
-    import numpy as np
+def write_png(path: Path, image: npt.NDArray[np.uint8] | npt.NDArray[np.bool_] | Image.Image) -> None:
+    """Writes (H, W, 3) or (H, W) uint8, a bool mask as 0 and 255, or a picture of Pillow's."""
     from PIL import Image
 
-    pixels = image.astype(np.uint8) * 255 if image.dtype == np.bool_ else image
+    if not isinstance(image, Image.Image):
+        image = Image.fromarray(image.astype("uint8") * 255 if image.dtype == "bool" else image)
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG", compress_level=6)
+    image.save(buffer, format="PNG", compress_level=6)
     write_bytes(path, buffer.getvalue())
 
 
@@ -132,7 +134,8 @@ def read_csv(path: Path, row_type: type[T]) -> list[T]:
                 {name: None if text == "" and name in empty else text for name, text in record.items()}
                 for record in csv.DictReader(stream)
             ]
-        return TypeAdapter(list[row_type]).validate_python(records)  # type: ignore[valid-type]
+        found: list[T] = _adapter(list[row_type]).validate_python(records)  # type: ignore[valid-type]
+        return found
     except FileNotFoundError:
         raise UserError(f"{path} is not there: run `visual-summaries status` on the folder") from None
     except ValidationError as error:
@@ -152,7 +155,8 @@ def read_json(path: Path, kind: type[T]) -> T:
         UserError: If the file is missing, is not JSON, or holds something else.
     """
     try:
-        return TypeAdapter(kind).validate_json(path.read_bytes(), strict=True)
+        found: T = _adapter(kind).validate_json(path.read_bytes(), strict=True)  # type: ignore[arg-type]
+        return found
     except FileNotFoundError:
         raise UserError(f"{path} is not there") from None
     except ValidationError as error:
@@ -161,8 +165,21 @@ def read_json(path: Path, kind: type[T]) -> T:
         raise UserError(f"{path} is a folder") from None
 
 
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    """What checks a type; making it takes milliseconds."""
+    return TypeAdapter(kind)
+
+
 def read_png(path: Path, mode: str, size: tuple[int, int] | None = None) -> npt.NDArray[np.uint8]:
-    """Reads a picture that this program wrote.
+    """Reads a picture that this program wrote, uint8; see :func:`open_png`."""
+    import numpy as np
+
+    return np.asarray(open_png(path, mode, size))
+
+
+def open_png(path: Path, mode: str, size: tuple[int, int] | None = None) -> Image.Image:
+    """Reads a picture that this program wrote, as one of Pillow's.
 
     Args:
         path: The file.
@@ -172,14 +189,13 @@ def read_png(path: Path, mode: str, size: tuple[int, int] | None = None) -> npt.
     Raises:
         UserError: If the file is missing, is no PNG, or has another size.
     """
-    import numpy as np
     from PIL import Image
 
     try:
         with Image.open(path, formats=("PNG",)) as image:
             if size is not None and image.size != (size[1], size[0]):
                 raise ValueError(f"it has {image.width}x{image.height} pixels, not {size[1]}x{size[0]}")
-            return np.asarray(image.convert(mode))
+            return image.convert(mode)
     except FileNotFoundError:
         raise UserError(f"{path} is not there: run the same command again") from None
     except Exception as error:  # decoders raise whatever they stumble over

@@ -14,10 +14,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from urllib.parse import quote
 
 import jinja2
-import numpy as np
 
 from summaries import wording
 from summaries.files import write_bytes
@@ -46,7 +46,7 @@ class Overview:
         rows = [run.masks[image] for image in run.ids if image in run.masks]
 
         def mean(field: str) -> float:
-            return float(np.mean([getattr(row, field) for row in rows])) if rows else math.nan
+            return fmean(getattr(row, field) for row in rows) if rows else math.nan
 
         means = (mean(field) for field in ("drop_smooth", "drop_crisp", "drop_binary", "area_binary"))
         return cls(wording.target(run.info), wording.model(run.info), *means)

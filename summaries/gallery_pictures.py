@@ -20,7 +20,7 @@ from PIL import Image
 
 from masks.errors import UserError
 from summaries import wording
-from summaries.files import digest, hash_file, read_json, read_png, write_bytes, write_json, write_png
+from summaries.files import digest, hash_file, open_png, read_json, write_bytes, write_json, write_png
 from summaries.folders import inside, remove_file, remove_files
 from summaries.sheet import MEMBERS, retitled, sheet
 from summaries.store import Run, frame_path
@@ -150,11 +150,11 @@ def _sheet_key(run: Run, summary: Summary, contents: Mapping[str, str]) -> str:
     return digest([_facts(run, summary), [(one.image, contents[one.image], one.box) for one in members]])
 
 
-def _sheet(run: Run, summary: Summary, known: bool) -> Picture:
+def _sheet(run: Run, summary: Summary, known: bool) -> Image.Image:
     """The sheet of a summary; where it is known but for its title, this alone is written anew."""
     if known:
         try:
-            return retitled(read_png(inside(run.path, sheet_name(summary)), "RGB"), wording.title(summary))
+            return retitled(open_png(inside(run.path, sheet_name(summary)), "RGB"), wording.title(summary))
         except UserError:  # it is damaged
             pass
     from summaries.drawing import member_picture

@@ -8,7 +8,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ _SUBTITLE = _MARGIN + 48  # where it begins, and the title's room ends
 _INK, _FAINT, _PAPER = (28, 32, 36), (104, 112, 120), (255, 255, 255)
 
 
-def sheet(title: str, subtitle: str, pictures: Sequence[Picture], captions: Sequence[str]) -> Picture:
+def sheet(title: str, subtitle: str, pictures: Sequence[Picture], captions: Sequence[str]) -> Image.Image:
     """A sheet of a summary.
 
     Args:
@@ -32,7 +31,7 @@ def sheet(title: str, subtitle: str, pictures: Sequence[Picture], captions: Sequ
         captions: One line a picture; a long one is shortened in its middle.
 
     Returns:
-        uint8 (H, W, 3): one row for up to five pictures, two for more.
+        RGB: one row for up to five pictures, two for more.
 
     Raises:
         ValueError: If there are no pictures, too many, or not as many captions.
@@ -63,21 +62,21 @@ def sheet(title: str, subtitle: str, pictures: Sequence[Picture], captions: Sequ
         shift = marked.getlength(mark)
         draw.text((x + shift, y + cell + 10), _fit(caption, small, _CELL - shift), _FAINT, small)
     _legend(draw, (_MARGIN, height - _MARGIN - 22))
-    return np.asarray(page)
+    return page
 
 
-def retitled(page: Picture, title: str) -> Picture:
+def retitled(page: Image.Image, title: str) -> Image.Image:
     """A sheet with another title: what :func:`sheet` gives for it and the same pictures.
 
     Args:
-        page: A sheet, uint8 (H, W, 3).
+        page: A sheet.
         title: What the summary shows, or its number.
     """
-    image = Image.fromarray(page)
+    image = page.copy()
     draw = ImageDraw.Draw(image)
     draw.rectangle((0, 0, image.width, _SUBTITLE - 1), _PAPER)
     _title(draw, title, image.width)
-    return np.asarray(image)
+    return image
 
 
 def _title(draw: ImageDraw.ImageDraw, title: str, width: int) -> None:

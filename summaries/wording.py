@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from statistics import fmean
 from typing import Any
-
-import numpy as np
 
 from summaries.summary import Summary
 
@@ -34,7 +33,7 @@ def mean_similarity(summary: Summary) -> float | None:
     if "mean_similarity" in summary.scores:
         return summary.scores["mean_similarity"]
     others = [m.similarity for m in summary.members if m.part != summary.exemplar]
-    return float(np.mean(others)) if others else None
+    return fmean(others) if others else None
 
 
 def number(value: float | None) -> str:

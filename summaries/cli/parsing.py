@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import io
+import itertools
 import re
 import typing
 from collections.abc import Callable, Sequence
@@ -90,7 +91,7 @@ def _refuse_empty(arguments: Sequence[str]) -> None:
     Raises:
         UserError: One is empty.
     """
-    for option, value in zip(arguments, [*arguments[1:], "-"], strict=True):
+    for option, value in itertools.pairwise([*arguments, "-"]):
         if option.startswith("--") and (value == "" or option.endswith("=")):
             raise UserError(f"{option.removesuffix('=')} is empty: give a value")
 

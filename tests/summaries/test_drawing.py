@@ -87,7 +87,7 @@ def test_small_frames_are_enlarged_and_large_ones_stay(frame):
 
 @pytest.mark.parametrize("count", [1, 3, 5, 6, 10])
 def test_sheets_of_every_size(frame, count):
-    page = sheet("t" * 300, "s" * 400, [frame] * count, ["c" * 200] * count)
+    page = np.asarray(sheet("t" * 300, "s" * 400, [frame] * count, ["c" * 200] * count))
     assert page.dtype == np.uint8
     assert (page[:20] == 255).all()
     assert (page[:, -40:] == 255).all()  # nothing runs off the page
