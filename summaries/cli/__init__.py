@@ -80,7 +80,9 @@ def _answer(given: Sequence[str], debug: bool) -> int:
 
         print(f"{PROGRAM} {version(PROGRAM)}")
         return 0
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    told = logging.StreamHandler(sys.stderr)
+    told.setFormatter(_Told("%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[told])
     try:
         with ended_by_signal():
             _run(given, debug)
@@ -134,6 +136,14 @@ def _run(given: Sequence[str], debug: bool) -> None:
             module.main(rest)
         except HelpShown:
             return
+
+
+class _Told(logging.Formatter):
+    """What the library logs, with options in place of Python's arguments."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The message as a line."""
+        return in_options(super().format(record))
 
 
 def in_options(message: str) -> str:

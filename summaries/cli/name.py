@@ -31,6 +31,7 @@ def give(run: tyro.conf.Positional[Path], summary: tyro.conf.Positional[int], na
         summary: Its number.
         name: What it shows; an empty name takes the old one away.
     """
+    Run(run)  # before anything is made in a folder that is none
     with claimed(run, "run", option="RUN"):
         found = Run(run)
         numbers = [one.summary for one in found.summaries]

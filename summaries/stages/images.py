@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +24,11 @@ from summaries.store import ImageRow, frame_path
 
 PREDICT_BATCH = 16
 """Images whose class is predicted at once; fixed, so that a longer run gives the same probabilities."""
+
+EARLY = 50
+"""Images of which none is used after which the user is told, long before the end of a large folder."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,7 @@ def run_images(path: Path, folder: Path, classifier: Classifier, selection: Sele
                 used += 1
         waiting.clear()
 
+    told = False
     for done, file in enumerate(files):
         row, frame = _read(file, classifier, seen)
         rows.append(row)
@@ -80,6 +88,9 @@ def run_images(path: Path, folder: Path, classifier: Classifier, selection: Sele
             decide()
             if used == limit:
                 break
+            if not told and used == 0 and sum(row.predicted is not None for row in rows) >= EARLY:
+                told = True
+                _log.warning("  none of the first images is used: %s", _seen_instead(classifier, rows))
         tick(done + 1, len(files))
     if waiting:
         decide()
@@ -89,7 +100,9 @@ def run_images(path: Path, folder: Path, classifier: Classifier, selection: Sele
     if used == 0:
         skipped = [row for row in rows if row.status == "skipped"]
         first = f"; the first: {skipped[0].path}: {skipped[0].reason}" if skipped else ""
-        raise UserError(f"no image in {folder} can be used: {len(skipped)} skipped{first} (all are in images.csv)")
+        why = f"no image in {folder} can be used: {len(skipped)} skipped{first} (all are in images.csv)"
+        seen_instead = _seen_instead(classifier, rows)
+        raise UserError(f"{why}; {seen_instead}" if seen_instead else why)
     return {"ok": used, "skipped": len(rows) - used}
 
 
@@ -148,6 +161,18 @@ def _misclassified(classifier: Classifier, predicted: int, target: int | None) -
     if target is None or predicted == target:
         return ""
     return f"predicted as {_short(classifier.label(predicted))}, not {_short(classifier.label(target))}"
+
+
+def _seen_instead(classifier: Classifier, rows: Sequence[ImageRow]) -> str:
+    """What the network takes images for most often, and what can be done; empty where it was asked of none."""
+    predicted = Counter(row.predicted for row in rows if row.predicted is not None)
+    if not predicted:
+        return ""
+    often = [f"{_short(classifier.label(index))} {count} times" for index, count in predicted.most_common(3)]
+    return (
+        f"of {predicted.total()} images the network sees {', '.join(often)}: give the class as `target`, or predicted "
+        "for each image's own, or keep the images with `keep_misclassified`"
+    )
 
 
 def _short(label: ClassLabel) -> str:

@@ -73,6 +73,7 @@ def answers(done, tmp_path):
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         found = json.loads(subprocess.run(command, env=environment, capture_output=True, check=True).stdout)
         assert not (tmp_path / "out").exists()
+        assert not (tmp_path / "nowhere").exists()
         return found
 
     return ask
