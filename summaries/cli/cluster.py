@@ -13,7 +13,7 @@ import tyro
 from clustering.options import AffinityOptions, ProposalOptions, PruneOptions, SimilarityOptions
 from masks.options import Range
 from summaries.cli.again import recorded_classifier, settings_of_named
-from summaries.cli.parsing import Expert, parse
+from summaries.cli.parsing import Expert, parse, told
 from summaries.pipeline import recorded_settings, redo
 from summaries.settings import Settings
 from summaries.store import Run
@@ -27,7 +27,7 @@ class Arguments:
 
     Attributes:
         run: Run folder.
-        jobs: Processes; default: one a core.
+        jobs: Processes.
         model: Where the run's network comes from a FILE.py: the same FILE.py:FUNCTION again, which allows its code to
             run.
         trust: Allow the code that the run's record names to run.
@@ -37,9 +37,9 @@ class Arguments:
         prune: Which clusters are kept.
     """
 
-    run: tyro.conf.Positional[Path]
-    jobs: Annotated[int | None, Range(ge=1)] = None
-    model: str | None = None
+    run: Annotated[tyro.conf.Positional[Path], told("RUN")]
+    jobs: Annotated[int | None, Range(ge=1), told("N", "one a core")] = None
+    model: Annotated[str | None, told("SPEC", "")] = None
     trust: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     proposals: Annotated[ProposalOptions, tyro.conf.arg(name="set.proposals"), Expert] = Settings().proposals
     similarity: Annotated[SimilarityOptions, tyro.conf.arg(name="set.similarity"), Expert] = Settings().similarity

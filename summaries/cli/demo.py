@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 from masks.options import Seed
-from summaries.cli.parsing import parse
+from summaries.cli.parsing import parse, told
 from summaries.cli.run import Arguments, run_folders
 from summaries.folders import claimed
 from summaries.progress import say
@@ -22,7 +23,7 @@ def main(arguments: Sequence[str]) -> None:
     parse(demo, arguments, "demo", EXAMPLE)
 
 
-def demo(out: Path = Path("runs/demo"), seed: Seed = 0) -> None:
+def demo(out: Annotated[Path, told("RUNS")] = Path("runs/demo"), seed: Annotated[Seed, told("N")] = 0) -> None:
     """Summarises the marked class of the embedded world and its twin.
 
     Args:

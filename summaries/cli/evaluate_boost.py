@@ -10,11 +10,13 @@ import tyro
 
 from masks.errors import UserError
 from masks.options import Seed
-from summaries.cli.parsing import check_folders, parse
+from summaries.cli.parsing import check_folders, parse, told
 from summaries.folders import claimed
 from summaries.progress import progress
 
-EXAMPLE = "visual-summaries evaluate boost models/demo --val runs/world/images"
+EXAMPLE = """visual-summaries world runs/val --seed 2 &&
+  visual-summaries evaluate boost models/demo --val runs/val/images"""
+"""Of the model that the example of ``specialize`` makes."""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -23,13 +25,13 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def evaluate_boost(
-    folder: tyro.conf.Positional[Path],
-    val: Path,
-    others_val: Path | None = None,
+    folder: Annotated[tyro.conf.Positional[Path], told("MODEL")],
+    val: Annotated[Path, told("DIR")],
+    others_val: Annotated[Path | None, told("DIR", "those that were kept from training")] = None,
     allow_summary_images: bool = False,
-    seed: Seed = 0,
-    device: str = "auto",
-    model: str | None = None,
+    seed: Annotated[Seed, told("N")] = 0,
+    device: Annotated[str, told("NAME")] = "auto",
+    model: Annotated[str | None, told("SPEC", "")] = None,
     trust: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
 ) -> None:
     """Writes boost.json, boost.html and pareto.png into the model folder, and prints the table.
@@ -37,7 +39,7 @@ def evaluate_boost(
     Args:
         folder: Model folder, as `visual-summaries specialize` wrote it.
         val: Photographs of the specialised classes, a folder a class. None may be in training, or nearly the same.
-        others_val: Photographs of other classes, as --others of `specialize`; default: the evaluation part of those.
+        others_val: Photographs of other classes, as --others of `specialize`.
         allow_summary_images: Evaluate on images that are part of a summary, too.
         seed: Of the bootstrap.
         device: auto, cpu or cuda.

@@ -11,7 +11,7 @@ import tyro
 from masks.errors import UserError
 from masks.options import Seed
 from summaries.cli.again import recorded_classifier
-from summaries.cli.parsing import parse
+from summaries.cli.parsing import parse, told
 from summaries.files import write_bytes, write_csv, write_json, write_png
 from summaries.folders import check_free, claimed, remove_file
 from summaries.pipeline import recorded_settings
@@ -27,13 +27,13 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def evaluate_masks(
-    runs: tyro.conf.Positional[tuple[Path, ...]],
-    out: Path,
-    seed: Seed = 0,
+    runs: Annotated[tyro.conf.Positional[tuple[Path, ...]], told("RUN ...", "")],
+    out: Annotated[Path, told("DIR")],
+    seed: Annotated[Seed, told("N")] = 0,
     baselines: bool = True,
     sanity: bool = True,
-    device: str = "auto",
-    model: str | None = None,
+    device: Annotated[str, told("NAME")] = "auto",
+    model: Annotated[str | None, told("SPEC", "")] = None,
     trust: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
 ) -> None:
     """Writes masks.json, masks.csv, table.md, masks.png and examples.png, and prints the tables.

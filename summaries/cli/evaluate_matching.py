@@ -11,7 +11,7 @@ import tyro
 
 from masks.options import Range, Seed
 from summaries.backend import cores
-from summaries.cli.parsing import parse
+from summaries.cli.parsing import parse, told
 from summaries.files import write_csv, write_json, write_png
 from summaries.folders import check_free, claimed, remove_file
 from summaries.pf_willow import read_benchmark
@@ -29,14 +29,14 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def evaluate_matching(
-    folder: tyro.conf.Positional[Path],
-    out: Path,
-    model: str = "lite0",
-    weights: str | None = None,
-    proposals: Annotated[int, Range(ge=1)] = 500,
-    seed: Seed = 0,
-    jobs: Annotated[int | None, Range(ge=1)] = None,
-    device: str = "auto",
+    folder: Annotated[tyro.conf.Positional[Path], told("PF-WILLOW")],
+    out: Annotated[Path, told("DIR")],
+    model: Annotated[str, told("SPEC")] = "lite0",
+    weights: Annotated[str | None, told("FILE", "the model's own")] = None,
+    proposals: Annotated[int, Range(ge=1), told("N")] = 500,
+    seed: Annotated[Seed, told("N")] = 0,
+    jobs: Annotated[int | None, Range(ge=1), told("N", "one a core")] = None,
+    device: Annotated[str, told("NAME")] = "auto",
 ) -> None:
     """Writes matching.json, matching.csv and matching.png, and prints the table.
 
@@ -47,7 +47,7 @@ def evaluate_matching(
         weights: State dict of the model, read without running code in it; "none" for random weights.
         proposals: Boxes an image, at most.
         seed: Of the proposals' ranks.
-        jobs: Processes that look for proposals; default: one a core.
+        jobs: Processes that look for proposals.
         device: auto, cpu or cuda, for the network.
     """
     check_free(out, "evaluation")

@@ -12,7 +12,7 @@ import tyro
 from masks.errors import UserError
 from masks.options import Seed
 from summaries.cli.again import recorded_classifier
-from summaries.cli.parsing import check_folders, parse
+from summaries.cli.parsing import check_folders, parse, told
 from summaries.folders import claimed
 from summaries.pipeline import recorded_settings
 from summaries.progress import progress, say
@@ -30,13 +30,13 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def evaluate_summaries(
-    run: tyro.conf.Positional[Path],
-    truth: Path | None = None,
-    pf: Path | None = None,
-    encoder: str | None = None,
-    seed: Seed = 0,
-    device: str = "auto",
-    model: str | None = None,
+    run: Annotated[tyro.conf.Positional[Path], told("RUN")],
+    truth: Annotated[Path | None, told("DIR", "")] = None,
+    pf: Annotated[Path | None, told("DIR", "")] = None,
+    encoder: Annotated[str | None, told("SPEC", "lite0, or lite1 where the run is of lite0")] = None,
+    seed: Annotated[Seed, told("N")] = 0,
+    device: Annotated[str, told("NAME")] = "auto",
+    model: Annotated[str | None, told("SPEC", "")] = None,
     trust: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
 ) -> None:
     """Writes RUN/evaluation/clusters.json and clusters.html, and prints the table.
@@ -45,8 +45,7 @@ def evaluate_summaries(
         run: Run folder, with its work/.
         truth: Folder that `visual-summaries world` wrote, or a folder of ID.npz with a mask per part.
         pf: PF-WILLOW, or its class folder that the run is of: its keypoints are the truth.
-        encoder: Network that judges cohesion and separation, as --model of `run`, another one than the run's own;
-            default: lite0, or lite1 where the run is of lite0.
+        encoder: Network that judges cohesion and separation, as --model of `run`, another one than the run's own.
         seed: Of random clusters, k-means and bootstrap samples.
         device: auto, cpu or cuda, for the encoder.
         model: The network of the run, where it is a Python file: what was --model of `run`.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
 from summaries.cli.again import unneeded
-from summaries.cli.parsing import parse
+from summaries.cli.parsing import parse, told
 from summaries.pipeline import redo
 
 EXAMPLE = "visual-summaries gallery runs/demo/steamer"
@@ -19,7 +20,7 @@ def main(arguments: Sequence[str]) -> None:
     parse(draw, arguments, "gallery", EXAMPLE)
 
 
-def draw(run: tyro.conf.Positional[Path]) -> None:
+def draw(run: Annotated[tyro.conf.Positional[Path], told("RUN")]) -> None:
     """Draws the gallery.
 
     Args:

@@ -12,7 +12,7 @@ import tyro
 
 from masks.schedule import BinaryOptions, Schedule
 from summaries.cli.again import recorded_classifier, settings_of_named
-from summaries.cli.parsing import Expert, parse
+from summaries.cli.parsing import Expert, parse, told
 from summaries.pipeline import recorded_settings, redo
 from summaries.settings import Settings
 
@@ -33,9 +33,9 @@ class Arguments:
         binary: Cleaning of the binary mask.
     """
 
-    run: tyro.conf.Positional[Path]
-    device: str = "auto"
-    model: str | None = None
+    run: Annotated[tyro.conf.Positional[Path], told("RUN")]
+    device: Annotated[str, told("NAME")] = "auto"
+    model: Annotated[str | None, told("SPEC", "")] = None
     trust: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     masks: Annotated[Schedule, tyro.conf.arg(name="set.masks"), Expert] = Settings().masks
     binary: Annotated[BinaryOptions, tyro.conf.arg(name="set.binary"), Expert] = Settings().binary

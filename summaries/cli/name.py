@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
 from masks.errors import UserError
 from summaries.cli.again import unneeded
-from summaries.cli.parsing import parse
+from summaries.cli.parsing import parse, told
 from summaries.folders import claimed
 from summaries.names import write_names
 from summaries.pipeline import redo
@@ -23,7 +24,11 @@ def main(arguments: Sequence[str]) -> None:
     parse(give, arguments, "name", EXAMPLE)
 
 
-def give(run: tyro.conf.Positional[Path], summary: tyro.conf.Positional[int], name: tyro.conf.Positional[str]) -> None:
+def give(
+    run: Annotated[tyro.conf.Positional[Path], told("RUN")],
+    summary: Annotated[tyro.conf.Positional[int], told("SUMMARY")],
+    name: Annotated[tyro.conf.Positional[str], told("NAME")],
+) -> None:
     """Names a summary, and draws the gallery again.
 
     Args:

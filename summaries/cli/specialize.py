@@ -13,13 +13,12 @@ from masks.errors import UserError
 from masks.options import Seed
 from specialize.options import Settings
 from summaries.cli.again import recorded_classifier
-from summaries.cli.parsing import Expert, check_folders, parse
+from summaries.cli.parsing import Expert, check_folders, parse, told
 from summaries.folders import check_free
 from summaries.store import Run, find_runs
 
-EXAMPLE = (
-    "visual-summaries specialize runs/demo --train runs/demo/world/images --others runs/world/images --out models/demo"
-)
+EXAMPLE = """visual-summaries world runs/world --seed 1 &&
+  visual-summaries specialize runs/demo --train runs/world/images --others runs/world/images --out models/demo"""
 
 
 @dataclass(frozen=True)
@@ -42,14 +41,14 @@ class Arguments:
         settings: Options of the steps.
     """
 
-    runs: tyro.conf.Positional[tuple[Path, ...]]
-    train: Path
-    out: Path
-    others: Path | None = None
-    leave_out: tuple[str, ...] = ()
-    seed: Seed = 0
-    device: str = "auto"
-    model: str | None = None
+    runs: Annotated[tyro.conf.Positional[tuple[Path, ...]], told("RUN ...", "")]
+    train: Annotated[Path, told("DIR")]
+    out: Annotated[Path, told("MODEL")]
+    others: Annotated[Path | None, told("DIR", "")] = None
+    leave_out: Annotated[tuple[str, ...], told("RUN/N ...", "")] = ()
+    seed: Annotated[Seed, told("N")] = 0
+    device: Annotated[str, told("NAME")] = "auto"
+    model: Annotated[str | None, told("SPEC", "")] = None
     trust: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     settings: Annotated[Settings, tyro.conf.arg(name="set"), Expert] = field(default_factory=Settings)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 from tqdm import tqdm
 
-from summaries.cli.parsing import parse
+from summaries.cli.parsing import parse, told
 from summaries.pipeline import STAGES
 from summaries.store import Run, find_runs
 
@@ -21,7 +22,7 @@ def main(arguments: Sequence[str]) -> None:
     parse(show, arguments, "status", EXAMPLE)
 
 
-def show(run: tyro.conf.Positional[Path]) -> None:
+def show(run: Annotated[tyro.conf.Positional[Path], told("RUN")]) -> None:
     """Prints the state of a run, or of each run in a folder of runs.
 
     Args:

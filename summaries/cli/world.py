@@ -9,7 +9,7 @@ from typing import Annotated
 import tyro
 
 from masks.options import Range, Seed
-from summaries.cli.parsing import parse
+from summaries.cli.parsing import parse, told
 from summaries.folders import claimed
 from summaries.progress import say
 
@@ -21,7 +21,11 @@ def main(arguments: Sequence[str]) -> None:
     parse(write, arguments, "world", EXAMPLE)
 
 
-def write(out: tyro.conf.Positional[Path], images: Annotated[int, Range(ge=1)] = 30, seed: Seed = 0) -> None:
+def write(
+    out: Annotated[tyro.conf.Positional[Path], told("OUT")],
+    images: Annotated[int, Range(ge=1)] = 30,
+    seed: Annotated[Seed, told("N")] = 0,
+) -> None:
     """Writes the world.
 
     Args:

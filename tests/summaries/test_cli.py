@@ -42,7 +42,9 @@ def folder(make_folder):
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_ends_with_a_command_to_copy(name, capsys):
     assert main([*name.split(), "--help"]) == 0
-    assert capsys.readouterr().out.splitlines()[-1].startswith(f"Example: visual-summaries {name} ")
+    last = capsys.readouterr().out.rpartition("\n\n")[2]
+    assert last.startswith("Example: visual-summaries ")
+    assert f"visual-summaries {name} " in last.splitlines()[-1]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -51,7 +53,7 @@ def test_help_fits_one_screen(name, capsys, monkeypatch):
     assert main([*name.split(), "--help"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) <= 45
-    assert max(map(len, lines[:-1])) <= 100
+    assert max(len(line) for line in lines if "visual-summaries " not in line) <= 100
 
 
 @pytest.mark.parametrize("name", ["run", "masks", "cluster", "specialize"])
