@@ -15,6 +15,7 @@ from tokenize import TokenError
 from typing import TYPE_CHECKING, Any
 
 from masks.errors import UserError
+from summaries.files import check_plain
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -64,14 +65,15 @@ def read_arrays(path: Path, schema: Mapping[str, Array], **sides: int) -> dict[s
         UserError: If the file is missing, damaged, or holds something else; the message says what.
     """
     try:
+        check_plain(path)
         with zipfile.ZipFile(path) as archive:
             there = [member.removesuffix(".npy") for member in archive.namelist() if member.endswith(".npy")]
             schema = _by_name(schema, there)
             found = {name: _read(archive, name, schema[name], sides) for name in schema if name in there}
     except FileNotFoundError:
         raise UserError(f"{path} is not there") from None
-    except IsADirectoryError:
-        raise UserError(f"{path} is a folder, not a file of arrays") from None
+    except UserError:
+        raise
     except (
         *(ValueError, OSError, EOFError, KeyError, TypeError, SyntaxError, MemoryError, OverflowError, RecursionError),
         *(NotImplementedError, RuntimeError, TokenError, zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error),

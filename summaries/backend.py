@@ -89,7 +89,8 @@ def choose_threads(recorded: int | None = None) -> int:
         recorded: Threads of the run so far; None for a new one.
 
     Returns:
-        OMP_NUM_THREADS where the user set it; else the recorded number; else no more than torch would take.
+        OMP_NUM_THREADS where the user set it; else the recorded number, where there are as many cores; else no more
+        than torch would take.
     """
     import torch  # here, because it is slow to import
 
@@ -97,7 +98,7 @@ def choose_threads(recorded: int | None = None) -> int:
     if given.isascii() and given.isdigit() and int(given) > 0:
         return int(given)
     if recorded is not None:
-        return recorded
+        return min(recorded, cores())
     return max(1, min(torch.get_num_threads(), cores(), round(idle_cores())))
 
 

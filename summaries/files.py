@@ -79,9 +79,17 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Writes JSON with sorted structure left as given, two spaces deep, one line break at the end."""
+    """Writes JSON with sorted structure left as given, two spaces deep, one line break at the end.
+
+    Raises:
+        UserError: If a text in it is no UTF-8.
+    """
     text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)
-    write_bytes(path, (text + "\n").encode(errors="surrogateescape"))
+    try:
+        data = (text + "\n").encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{path} would hold text that is no UTF-8: use other characters") from None
+    write_bytes(path, data)
 
 
 def write_npz(path: Path, *, compress: bool = True, **arrays: npt.ArrayLike) -> None:
@@ -120,6 +128,10 @@ def csv_bytes(row_type: type, rows: Iterable[Any]) -> bytes:
     return buffer.getvalue().encode(errors="surrogateescape")
 
 
+AGAIN = "delete it, then the same `visual-summaries run` makes it again"
+"""What to do about a damaged file of a run that nobody typed."""
+
+
 def read_csv(path: Path, row_type: type[T]) -> list[T]:
     """Reads a table written by :func:`write_csv`.
 
@@ -129,6 +141,7 @@ def read_csv(path: Path, row_type: type[T]) -> list[T]:
     empty = {field.name for field in fields(row_type) if str(field.type).endswith("| None")}  # type: ignore[arg-type]
     csv.field_size_limit(MAX_CELL)
     try:
+        check_plain(path)
         with path.open(newline="", encoding="utf-8", errors="surrogateescape") as stream:
             records = [
                 {name: None if text == "" and name in empty else text for name, text in record.items()}
@@ -139,9 +152,11 @@ def read_csv(path: Path, row_type: type[T]) -> list[T]:
     except FileNotFoundError:
         raise UserError(f"{path} is not there: run `visual-summaries status` on the folder") from None
     except ValidationError as error:
-        raise UserError(f"{path} is damaged ({_first(error)}): delete it and run the same command again") from None
-    except (ValueError, TypeError, csv.Error, IsADirectoryError) as error:
-        raise UserError(f"{path} is damaged ({error}): delete it and run the same command again") from None
+        raise UserError(f"{path} is damaged ({_first(error)}): {AGAIN}") from None
+    except UserError:
+        raise
+    except (ValueError, TypeError, csv.Error) as error:
+        raise UserError(f"{path} is damaged ({error}): {AGAIN}") from None
 
 
 def read_json(path: Path, kind: type[T]) -> T:
@@ -155,14 +170,26 @@ def read_json(path: Path, kind: type[T]) -> T:
         UserError: If the file is missing, is not JSON, or holds something else.
     """
     try:
+        check_plain(path)
         found: T = _adapter(kind).validate_json(path.read_bytes(), strict=True)  # type: ignore[arg-type]
         return found
     except FileNotFoundError:
         raise UserError(f"{path} is not there") from None
     except ValidationError as error:
         raise UserError(f"{path} is damaged ({_first(error)})") from None
-    except IsADirectoryError:
-        raise UserError(f"{path} is a folder") from None
+
+
+def check_plain(path: Path) -> None:
+    """Refuses what is no plain file: a folder, a device, or a pipe, which never ends.
+
+    Raises:
+        FileNotFoundError: If nothing is there.
+        UserError: If something else is.
+    """
+    if not path.exists():
+        raise FileNotFoundError(path)
+    if not path.is_file():
+        raise UserError(f"{path} is no plain file: put the file itself there")
 
 
 @cache
@@ -192,14 +219,17 @@ def open_png(path: Path, mode: str, size: tuple[int, int] | None = None) -> Imag
     from PIL import Image
 
     try:
+        check_plain(path)
         with Image.open(path, formats=("PNG",)) as image:
             if size is not None and image.size != (size[1], size[0]):
                 raise ValueError(f"it has {image.width}x{image.height} pixels, not {size[1]}x{size[0]}")
             return image.convert(mode)
     except FileNotFoundError:
-        raise UserError(f"{path} is not there: run the same command again") from None
+        raise UserError(f"{path} is not there: the same `visual-summaries run` makes it again") from None
+    except UserError:
+        raise
     except Exception as error:  # decoders raise whatever they stumble over
-        raise UserError(f"{path} is damaged ({error}): delete it and run the same command again") from None
+        raise UserError(f"{path} is damaged ({error}): {AGAIN}") from None
 
 
 def digest(data: Any) -> str:

@@ -27,17 +27,26 @@ from masks.errors import UserError
 RECORD = ".written"
 LOCK = ".lock"
 MARKS = {
-    "run": ("run.json", {"format"}),
-    "model": ("model.json", {"format"}),
-    "world": ("world.json", {"classes", "pairs"}),
+    "run": ("run.json", ({"format", "stages"}, {"format", "versions"})),
+    "model": ("model.json", ({"format", "methods", "tap"},)),
+    "world": ("world.json", ({"classes", "pairs", "mark"},)),
 }
-"""Kinds of folders that a JSON file marks where there is no record: its name, and some of its keys."""
+"""Kinds of folders that a JSON file marks where there is no record: its name, and keys of which one set is there."""
 
 KINDS = (*MARKS, "evaluation", "runs")
 """All kinds; a folder of runs may hold anything besides."""
 
+_WORDS = {
+    "run": "a run folder",
+    "model": "a model folder",
+    "world": "a folder of the embedded world",
+    "evaluation": "a folder of an evaluation",
+    "runs": "a folder of runs",
+}
+
 _log = logging.getLogger(__name__)
 _PROGRAM = "visual-summaries"
+_LONGEST = 1024  # characters of a path in a record
 _STRAY = {".ds_store", "thumbs.db", "desktop.ini"}  # what file managers leave in any folder
 _claims: dict[Path, Claim] = {}  # by absolute path, as it was given and without links
 
@@ -55,6 +64,7 @@ class Claim:
 
     def __init__(self, folder: Path, kind: str) -> None:
         self.folder = folder
+        self.thread = threading.get_ident()
         self._lock = threading.Lock()
         record = _read_record(folder)
         if record is None:
@@ -88,18 +98,9 @@ class Claim:
             if name in self._files:
                 return
             if not self._adopted and (path.exists() or path.is_symlink()):
-                aside = _free_name(path)
-                path.rename(aside)
-                _log.warning("%s was not written by this program: it is now %s", path, aside.name)
+                put_aside(path)
             self._append(f"+ {name.as_posix()}")
             self._files.add(name)
-
-    def adopt(self, name: Path) -> None:
-        """Names a file in the record that a person may have made, and whose content was taken over."""
-        with self._lock:
-            if name not in self._files:
-                self._append(f"+ {name.as_posix()}")
-                self._files.add(name)
 
     def remove(self, names: Iterable[Path]) -> None:
         """Deletes files that the record names, and folders that are left empty.
@@ -108,8 +109,8 @@ class Claim:
             names: Relative to the folder; those that the record does not name stay.
         """
         for name in sorted(set(names) & self._files):
-            if _link_in(self.folder, name) is None:
-                (self.folder / name).unlink(missing_ok=True)
+            if _link_in(self.folder, name) is None and (self.folder / name).is_file():
+                (self.folder / name).unlink()
                 for parent in name.parents[:-1]:
                     with suppress(OSError):  # it holds something else
                         (self.folder / parent).rmdir()
@@ -141,9 +142,12 @@ def claimed(folder: Path, kind: str, *, option: str = "`out`") -> Iterator[None]
     check_free(folder, kind, option=option)
     keys = {Path(os.path.abspath(folder)), folder.resolve()}
     known = next((_claims[key] for key in keys if key in _claims), None)
-    if known is not None:  # claimed by a caller
+    if known is not None and known.thread == threading.get_ident():  # claimed by a caller
         yield
         return
+    busy = UserError(f"{folder} is in use by another process or thread: wait for it, or give another {option}")
+    if known is not None:
+        raise busy
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not os.stat(folder).st_mode & 0o222 or not os.access(folder, os.W_OK):
@@ -151,7 +155,7 @@ def claimed(folder: Path, kind: str, *, option: str = "`out`") -> Iterator[None]
         lock = FileLock(folder / LOCK)
         lock.acquire(timeout=0)
     except Timeout:
-        raise UserError(f"{folder} is in use by another process: wait for it, or give another {option}") from None
+        raise busy from None
     except OSError as error:
         reason = error.strerror or error
         raise UserError(
@@ -182,7 +186,9 @@ def check_free(folder: Path, kind: str, *, option: str = "`out`") -> None:
             raise UserError(f"{folder / name} is a link: give another {option}")
     found = kind_of(folder)
     if found not in (None, kind):
-        raise UserError(f"{option} {folder} is a {found} folder, not a {kind} folder: give another {option}")
+        raise UserError(f"{option} {folder} is {_WORDS[found]}, not {_WORDS[kind]}: give another {option}")
+    if found is None and (folder / RECORD).exists() and (folder / RECORD).stat().st_size > 0:
+        raise UserError(f"{folder / RECORD} was not written by this program: give another {option}")
     if found is None and kind != "runs" and not _is_empty(folder):
         marks = [name for name, _ in MARKS.values() if (folder / name).exists()]
         why = f": its {marks[0]} is not JSON of this program" if marks else ""
@@ -201,7 +207,8 @@ def kind_of(folder: Path) -> str | None:
             data = json.loads((folder / name).read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError):
             continue
-        if isinstance(data, dict) and keys <= data.keys():
+        ours = isinstance(data, dict) and isinstance(data.get("format", 0), int)
+        if ours and any(some <= data.keys() for some in keys):
             return kind
     return None
 
@@ -217,11 +224,11 @@ def record_file(path: Path) -> None:
         claim.add(name)
 
 
-def adopt_file(path: Path) -> None:
-    """Names a file whose content was taken over, so that it may be written anew."""
-    claim, name = _claim_of(path)
-    if claim is not None:
-        claim.adopt(name)
+def put_aside(path: Path) -> None:
+    """Renames a file that a person changed, before its name is used again, and says so."""
+    aside = _free_name(path)
+    path.rename(aside)
+    _log.warning("%s was not written by this program: it is now %s", path, aside.name)
 
 
 def remove_files(folder: Path, keep: Collection[str] = ()) -> None:
@@ -291,7 +298,7 @@ def _free_name(path: Path) -> Path:
 def _is_empty(folder: Path) -> bool:
     """Whether a folder holds nothing but what a killed run or a file manager leaves."""
     return all(
-        path.name == LOCK
+        path.name in (LOCK, RECORD)
         or path.name.casefold() in _STRAY
         or (path.name.startswith(".") and path.name.endswith(".tmp") and path.is_file())
         for path in folder.iterdir()
@@ -316,6 +323,12 @@ def _read_record(folder: Path) -> tuple[list[str], list[str]] | None:
         sign, _, name = line.partition(" ")
         if sign == "-":
             files.pop(name, None)
-        elif sign == "+" and name and not name.startswith("/") and ".." not in Path(name).parts:
+        elif sign == "+" and _is_inside(name):
             files[name] = None
     return words, list(files)
+
+
+def _is_inside(name: str) -> bool:
+    """Whether a line of a record names a file of the folder."""
+    odd = not name or name.startswith("/") or "\0" in name or len(name) > _LONGEST
+    return not odd and ".." not in Path(name).parts

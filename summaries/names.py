@@ -1,11 +1,11 @@
 """The names that a person gave to summaries: ``names.json``, the truth, and ``names.csv``, a table to read and edit.
 
 Clusters that are made again are numbered anew, so that a number is no lasting handle. ``names.json`` holds each name by
-the exemplar it was given to, and the hashes of the table as it stands now and as it stood before. A table with one of
-these hashes was written by this program, and the names are those of ``names.json``. A table with another hash was
-edited by a person: its rows count, by their numbers, for the summaries of now. So a kill between any two of these files
-and ``summaries.json`` gives no name to another summary, and a name whose exemplar is in no summary any more comes back
-with it.
+the exemplar it was given to, and the hash of the table as it stands. A table with this hash was written by this
+program, and the names are those of ``names.json``. A table with another hash was edited by a person: its rows count,
+by their numbers, for the summaries of now, and it is put aside before the name of the file is used again. So a kill
+between any two of these files and ``summaries.json`` gives no name to another summary, and a name whose exemplar is in
+no summary any more comes back with it.
 
 A spreadsheet may have saved the table: a byte-order mark, semicolons or tabs, CRLF and legacy encodings are read. What
 a person typed is never deleted, and no message advises to.
@@ -23,7 +23,7 @@ from pydantic import TypeAdapter
 
 from masks.errors import UserError
 from summaries.files import csv_bytes, hash_bytes, read_json, write_bytes, write_json
-from summaries.folders import adopt_file, inside
+from summaries.folders import inside, put_aside
 from summaries.summary import Summary
 
 
@@ -41,7 +41,7 @@ class NameRecord:
 
     Attributes:
         names: Names by exemplar, see :func:`exemplar_of`.
-        tables: Hashes of ``names.csv`` as this program wrote it, the last two.
+        tables: Hash of ``names.csv`` as this program wrote it; of the one before as well while a new one is written.
     """
 
     names: dict[str, str] = field(default_factory=dict)
@@ -49,9 +49,12 @@ class NameRecord:
 
 
 def exemplar_of(summary: Summary) -> str:
-    """What tells a summary from others after they are numbered anew: ``IMAGE x0 y0 x1 y1`` of its exemplar."""
-    member = next((one for one in summary.members if one.part == summary.exemplar), summary.members[0])
-    return " ".join([member.image, *(f"{side:g}" for side in member.box)])
+    """What tells a summary from others after they are numbered anew: ``IMAGE x0 y0 x1 y1`` of its exemplar.
+
+    Empty for a summary without members.
+    """
+    members = sorted(summary.members, key=lambda one: one.part != summary.exemplar)
+    return " ".join([members[0].image, *(f"{side:g}" for side in members[0].box)]) if members else ""
 
 
 def read_names(run: Path, summaries: Sequence[Summary]) -> dict[int, str]:
@@ -88,18 +91,20 @@ def carry_names(run: Path, old: Sequence[Summary], new: Sequence[Summary]) -> di
     names = read_names(run, old)
     exemplars = {exemplar_of(one): one.summary for one in new}
     members = {one.summary: {(m.image, m.box) for m in one.members} for one in new}
-    carried, noted = {}, {}
+    record, table = _read_record(run), inside(run, "names.csv")
+    carried = {number: record.names[exemplar] for exemplar, number in exemplars.items() if exemplar in record.names}
+    noted = {}
     for one in (one for one in old if one.summary in names):
         exemplar, before = exemplar_of(one), {(m.image, m.box) for m in one.members}
         noted[exemplar] = names[one.summary]
         alike = [number for number, now in members.items() if 2 * len(now & before) > len(now | before)]
         for number in [exemplars[exemplar]] if exemplar in exemplars else alike:
             carried[number] = names[one.summary]
-    record = _read_record(run)
     noted = record.names | noted | {exemplar: carried[n] for exemplar, n in exemplars.items() if n in carried}
-    table = inside(run, "names.csv")
-    if table.exists():  # what a person wrote there is noted now, and its numbers are of no more use
-        write_json(run / "names.json", {"names": noted, "tables": [hash_bytes(table.read_bytes())]})
+    if noted != record.names:
+        write_json(run / "names.json", {"names": noted, "tables": record.tables})
+    if table.exists() and hash_bytes(table.read_bytes()) not in record.tables:
+        put_aside(table)  # its names are noted now, and its numbers are of no more use
     return carried
 
 
@@ -116,11 +121,13 @@ def write_names(run: Path, names: Mapping[int, str], summaries: Sequence[Summary
     gone = {exemplar: name for exemplar, name in record.names.items() if exemplar not in exemplars.values()}
     noted = gone | {exemplars[number]: names[number] for number in sorted(names)}
     data = csv_bytes(NameRow, [NameRow(number, names[number]) for number in sorted(names)])
+    now = [hash_bytes(data)]
     before = [hash_bytes(table.read_bytes())] if table.exists() else []
-    write_json(run / "names.json", {"names": noted, "tables": [*before, hash_bytes(data)]})
-    if table.exists():
-        adopt_file(table)  # what a person wrote there is among the names
+    write_json(run / "names.json", {"names": noted, "tables": [*before, *now]})
+    if before and not set(before) <= {*record.tables, *now}:
+        put_aside(table)  # a person edited it, and may have noted more than names in it
     write_bytes(table, data)
+    write_json(run / "names.json", {"names": noted, "tables": now})
 
 
 def read_rows(file: Path) -> list[NameRow]:

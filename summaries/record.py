@@ -111,6 +111,7 @@ class RunRecord(TypedDict, total=False):
     frame: FrameRecord
     seed: Count
     device: str
+    threads: Annotated[int, Field(ge=1, le=1 << 12)]
 
 
 class Record(dict[str, Any]):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,7 +18,19 @@ _WRITE = 3
 """Spawn key of the pictures in files; see ``masks.world.scene``."""
 
 
-def write(out: Path, images: int = 30, seed: int = 0, *, classes: Sequence[WorldClass] = CLASSES) -> None:
+def _save(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+def write(
+    out: Path,
+    images: int = 30,
+    seed: int = 0,
+    *,
+    classes: Sequence[WorldClass] = CLASSES,
+    save: Callable[[Path, bytes], None] = _save,
+) -> None:
     """Writes pictures of classes and the true mask of every part.
 
     ``out/images/CLASS/ID.png`` is a picture, ``out/truth/CLASS/ID.npz`` holds one bool (H, W) array of visible
@@ -30,6 +43,7 @@ def write(out: Path, images: int = 30, seed: int = 0, *, classes: Sequence[World
         images: Pictures per class, at least 1.
         seed: At least 0.
         classes: Which classes; those left out change nothing in the others.
+        save: Writes a file; the default makes its folder where missing.
 
     Raises:
         ValueError: If ``images`` or ``seed`` is out of range.
@@ -41,15 +55,14 @@ def write(out: Path, images: int = 30, seed: int = 0, *, classes: Sequence[World
     for kind in classes:
         index = CLASSES.index(kind)
         folder = folder_name(kind.name)
-        for kept in ("images", "truth"):
-            (out / kept / folder).mkdir(parents=True, exist_ok=True)
         for k in range(images):
             sequence = np.random.SeedSequence(seed, spawn_key=(_WRITE, index, k))
             scene = draw(kind.name, np.random.default_rng(sequence))
             name = f"{folder}_{k:04d}"
-            if not cv2.imwrite(str(out / "images" / folder / f"{name}.png"), scene.image[:, :, ::-1]):
-                raise OSError(f"cannot write to {out / 'images' / folder}")
-            np.savez_compressed(out / "truth" / folder / f"{name}.npz", **scene.parts)  # type: ignore[arg-type]
+            save(out / "images" / folder / f"{name}.png", cv2.imencode(".png", scene.image[:, :, ::-1])[1].tobytes())
+            truth = io.BytesIO()
+            np.savez_compressed(truth, **scene.parts)  # type: ignore[arg-type]
+            save(out / "truth" / folder / f"{name}.npz", truth.getvalue())
     described = {
         "classes": [asdict(kind) for kind in classes],
         "pairs": [[kind.name, kind.pair] for kind in CLASSES[::2] if kind in classes],
@@ -58,4 +71,4 @@ def write(out: Path, images: int = 30, seed: int = 0, *, classes: Sequence[World
         "seed": seed,
         "images": images,
     }
-    (out / "world.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+    save(out / "world.json", (json.dumps(described, indent=2) + "\n").encode())

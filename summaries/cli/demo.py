@@ -9,6 +9,7 @@ from typing import Annotated
 from masks.options import Seed
 from summaries.cli.parsing import parse, told
 from summaries.cli.run import Arguments, run_folders
+from summaries.files import write_bytes
 from summaries.folders import claimed
 from summaries.progress import say
 
@@ -35,7 +36,7 @@ def demo(out: Annotated[Path, told("RUNS")] = Path("runs/demo"), seed: Annotated
     marked = next(one for one in world.CLASSES if one.marked)
     classes = (marked, world.find_class(marked.pair))
     with claimed(out / "world", "world"):
-        world.write(out / "world", images=IMAGES, seed=seed, classes=classes)
+        world.write(out / "world", images=IMAGES, seed=seed, classes=classes, save=write_bytes)
     say(f"the embedded world: {IMAGES} pictures each of {classes[0].name} and {classes[1].name}")
     run_folders(Arguments(images=out / "world" / "images", out=out, model="demo", seed=seed))
     print(out / "index.html")

@@ -13,7 +13,7 @@ from summaries.cli.again import unneeded
 from summaries.cli.parsing import parse, told
 from summaries.folders import claimed
 from summaries.names import write_names
-from summaries.pipeline import redo
+from summaries.pipeline import check_done, redo
 from summaries.store import Run
 
 EXAMPLE = "visual-summaries name runs/demo/steamer 0 funnel"
@@ -37,8 +37,10 @@ def give(
         name: What it shows; an empty name takes the old one away.
     """
     Run(run)  # before anything is made in a folder that is none
+    if not name.isprintable():
+        raise UserError(f"the name {name!a} has characters that cannot be shown: use others")
     with claimed(run, "run", option="RUN"):
-        found = Run(run)
+        found = check_done(run, "gallery")
         numbers = [one.summary for one in found.summaries]
         if summary not in numbers:
             raise UserError(f"{run} has no summary {summary}: it has 0 to {len(numbers) - 1}")

@@ -56,7 +56,7 @@ def parse(function: Callable[..., Any], arguments: Sequence[str], name: str, exa
         UserError: For wrong use; one line instead of tyro's box. A value out of its range names the option.
         HelpShown: After help was printed.
     """
-    _refuse_empty(arguments)
+    _refuse_empty(arguments, name)
     given = ["--help" if argument == HELP_ALL else argument for argument in arguments]
     brief = HELP_ALL not in arguments and not {"-h", "--help"}.isdisjoint(given)
     program = f"{PROGRAM} {name}"
@@ -85,15 +85,17 @@ def parse(function: Callable[..., Any], arguments: Sequence[str], name: str, exa
     return found if isinstance(function, type) else found()
 
 
-def _refuse_empty(arguments: Sequence[str]) -> None:
-    """Refuses an option with an empty value, which as a path would be the working directory.
+def _refuse_empty(arguments: Sequence[str], name: str) -> None:
+    """Refuses an empty argument, which as a path would be the working directory; `name` takes a name away by one.
 
     Raises:
         UserError: One is empty.
     """
-    for option, value in itertools.pairwise([*arguments, "-"]):
+    for option, value in itertools.pairwise(["", *arguments, "-"]):
         if option.startswith("--") and (value == "" or option.endswith("=")):
             raise UserError(f"{option.removesuffix('=')} is empty: give a value")
+        if value == "" and name != "name":
+            raise UserError(f"an argument of {PROGRAM} {name} is empty: give a folder")
 
 
 def check_folders(**folders: Path | None) -> None:

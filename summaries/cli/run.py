@@ -20,7 +20,7 @@ from masks.schedule import DEFAULT_PRESET, preset
 from summaries.backend import cores
 from summaries.cli import in_options
 from summaries.cli.parsing import Expert, parse, told
-from summaries.folders import claimed
+from summaries.folders import check_free, claimed
 from summaries.pipeline import Job, run
 from summaries.progress import progress, say
 from summaries.settings import Settings, override, plain, read_config
@@ -116,6 +116,7 @@ def run_folders(options: Arguments) -> list[Run]:
             raise error.called("--pairs") from None
     folders = class_folders(options.images)
     targets = targets_of(options, folders or [options.images])
+    check_free(options.out, "runs" if folders else "run")
     from masks.models import choose_device, load_classifier
     from summaries.gallery import write_index
 
@@ -192,10 +193,10 @@ def targets_of(options: Arguments, folders: Sequence[Path]) -> list[str]:
 
 def model_record(spec: str, weights: str | None, input_format: InputFormat) -> dict[str, object]:
     """How to load a network again, from any directory, as it stands in JSON."""
-    if ".py:" in spec:
-        spec = str(Path(spec).absolute())
+    from masks.user_file import absolute_spec
+
     if weights not in (None, "none"):
         weights = str(Path(str(weights)).absolute())
     values: dict[str, object] = plain(replace(input_format, classes=None))
     values["classes"] = None if input_format.classes is None else str(input_format.classes.absolute())
-    return {"spec": spec, "weights": weights, "input": values}
+    return {"spec": absolute_spec(spec), "weights": weights, "input": values}

@@ -61,11 +61,12 @@ def main(arguments: Sequence[str]) -> None:
         raise UserError("no run folder is given or found: make one a class with `visual-summaries run`")
     check_folders(train=options.train, others=options.others)
     check_free(options.out, "model")  # before anything that takes long
+    from masks.user_file import absolute_spec
     from specialize.build import build
 
     recorded = runs[0].info["config"]["model"]
     if options.model is not None:  # wherever its file is now, from any directory
-        found = str(Path(options.model).absolute()) if ".py:" in options.model else options.model
+        found = absolute_spec(options.model)
         recorded = recorded | {"spec": found}
     with recorded_classifier(runs[0].path, options.device, options.model, options.trust) as classifier:
         model = build(

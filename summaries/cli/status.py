@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from summaries.cli.parsing import parse, told
 from summaries.pipeline import STAGES
-from summaries.store import Run, find_runs
+from summaries.store import Run, find_runs, read_images
 
 EXAMPLE = "visual-summaries status runs/demo"
 
@@ -43,10 +43,10 @@ def describe(run: Run) -> list[str]:
         elif stage.get("status") != "done":
             lines.append(f"  {name:<10} started{_partly(run, name)}: the same command again continues")
         else:
-            counts = ", ".join(f"{what} {count}" for what, count in stage["counts"].items())
-            lines.append(f"  {name:<10} done in {tqdm.format_interval(stage['seconds'])} ({counts})")
+            counts = ", ".join(f"{what} {count}" for what, count in stage.get("counts", {}).items())
+            lines.append(f"  {name:<10} done in {tqdm.format_interval(stage.get('seconds', 0))} ({counts})")
     if (run.path / "images.csv").exists():
-        reasons = Counter(row.reason for row in run.images if row.status == "skipped")
+        reasons = Counter(row.reason for row in read_images(run.path) if row.status == "skipped")
         lines += [f"  skipped {count}: {reason}" for reason, count in reasons.most_common()]
     return lines
 
@@ -56,5 +56,6 @@ def _partly(run: Run, stage: str) -> str:
     places = {"masks": run.path / "masks", "proposals": run.path / "work" / "proposals"}
     if stage not in places or not (run.path / "images.csv").exists():
         return ""
-    done = sum((places[stage] / f"{image}.npz").exists() for image in run.ids)
-    return f", {done} of {len(run.ids)} images"
+    ids = [row.id for row in read_images(run.path) if row.status == "ok"]
+    done = sum((places[stage] / f"{image}.npz").exists() for image in ids)
+    return f", {done} of {len(ids)} images"

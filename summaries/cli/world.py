@@ -10,6 +10,7 @@ import tyro
 
 from masks.options import Range, Seed
 from summaries.cli.parsing import parse, told
+from summaries.files import write_bytes
 from summaries.folders import claimed
 from summaries.progress import say
 
@@ -36,5 +37,5 @@ def write(
     from masks import world
 
     with claimed(out, "world", option="OUT"):
-        world.write(out, images=images, seed=seed)
+        world.write(out, images=images, seed=seed, save=write_bytes)
     say(f"{images} pictures of {len(world.CLASSES)} classes each are in {out}")

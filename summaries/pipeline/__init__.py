@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from masks.classifier import Classifier
 
-__all__ = ["PACKAGES", "STAGES", "Job", "Pipeline", "recorded_settings", "redo", "run"]
+__all__ = ["PACKAGES", "STAGES", "Job", "Pipeline", "check_done", "recorded_settings", "redo", "run"]
 
 STAGES = tuple(stage.name for stage in IMAGE_CHAIN)
 """In the order in which data flows."""
@@ -137,13 +137,10 @@ def redo(
     Raises:
         UserError: For whatever a user can cause.
     """
-    Run(out)
+    check_done(out, start)
     with ExitStack() as stack, claimed(out, "run", option="RUN"):
         pipeline = Pipeline(out)
         info, config = pipeline.info, pipeline.info["config"]
-        for stage in IMAGE_CHAIN[: STAGES.index(start)]:
-            if info["stages"].get(stage.name, {}).get("status") != "done":
-                raise UserError(f"{out}: the stage {stage.name} is not done: the same `visual-summaries run` continues")
         recorded = recorded_settings(out)
         settings = settings or recorded
         pipeline.force = (again,) if settings == recorded else ()
@@ -176,6 +173,23 @@ def redo(
         for stage in stages:
             pipeline.do(stage, context)
     return Run(out)
+
+
+def check_done(out: Path, start: str) -> Run:
+    """A run whose stages before one are done.
+
+    Args:
+        out: The run folder.
+        start: Name of a stage.
+
+    Raises:
+        UserError: If one of them is not.
+    """
+    run = Run(out)
+    for name in STAGES[: STAGES.index(start)]:
+        if run.info["stages"].get(name, {}).get("status") != "done":
+            raise UserError(f"{out}: the stage {name} is not done: the same `visual-summaries run` continues")
+    return run
 
 
 def recorded_settings(out: Path) -> Settings:

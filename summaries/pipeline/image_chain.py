@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -263,8 +263,10 @@ def _clusters_work(context: ImageContext, tick: Tick) -> dict[str, Any]:
 def _gallery_inputs(context: ImageContext) -> dict[str, Any]:
     run = Run(context.out)
     tables = {name: hash_file(context.out / name) for name in ("images.csv", "parts.csv", "summaries.json")}
-    masks = digest([hash_file(context.out / "masks" / f"{image}.npz") for image in run.ids])
-    return tables | {"names": digest(sorted(run.names.items())), "masks": masks}
+    tables["masks.csv"] = digest([asdict(replace(row, seconds=0.0)) for row in run.masks.values()])
+    masks = [hash_file(context.out / "masks" / f"{image}{end}") for image in run.ids for end in (".npz", ".png")]
+    shown = {"target": context.info["target"]["name"], "model": context.info["model"]["spec"]}
+    return tables | {"names": digest(sorted(run.names.items())), "masks": digest(masks)} | shown
 
 
 def _gallery_files(context: ImageContext) -> list[Path]:

@@ -15,7 +15,9 @@ from clustering.affinity import Clusters, propagate
 from clustering.complete import complete
 from clustering.merge import merge
 from clustering.prune import cohere, goal, one_per_image, pairwise_ssim, patch, prune
+from masks.errors import UserError
 from summaries.files import write_csv, write_json
+from summaries.folders import inside
 from summaries.names import carry_names, read_names, write_names
 from summaries.progress import say
 from summaries.settings import Settings
@@ -33,7 +35,7 @@ def run_clusters(path: Path, settings: Settings, *, seed: int) -> dict[str, Any]
     In ``parts.csv`` the parts that were clustered come first, then the boxes that summaries were completed with.
     """
     run = Run(path)
-    matched = read_matched(path / "work" / "similarity.npz", len(run.ids))
+    matched = read_matched(inside(path, "work", "similarity.npz"), len(run.ids))
     clusters = propagate(matched.matrix, matched.affinity(settings.affinity), seed=seed)
     groups = [_group(clusters, number, matched.image) for number in range(len(clusters.exemplars))]
     similarities = [matched.among(group.first) for group in groups]
@@ -67,13 +69,14 @@ def run_clusters(path: Path, settings: Settings, *, seed: int) -> dict[str, Any]
         exemplar = int(summary is not None and summary.exemplar == part)
         cluster, similar = (summary.summary, member.similarity) if summary is not None and member else (-1, None)
         rows.append(PartRow(part, boxes.id(part), boxes.region(part), x0, y0, x1, y1, cluster, exemplar, similar))
-    old = read_summaries(path) if (path / "summaries.json").exists() else []
+    old = _summaries_before(path)
+    named = read_names(path, old)
     names = carry_names(path, old, summaries)
-    for name in sorted(set(read_names(path, old).values()) - set(names.values())):
+    for name in sorted(set(named.values()) - set(names.values())):
         say(f"  the name {name!r} waits in names.json: no summary has its exemplar or most of its parts now")
     write_csv(path / "parts.csv", PartRow, rows)
     write_json(path / "summaries.json", [summary.to_json() for summary in summaries])
-    if (path / "names.csv").exists():
+    if names or named:
         write_names(path, names, summaries)
     return {
         "clusters": len(summaries),
@@ -81,6 +84,17 @@ def run_clusters(path: Path, settings: Settings, *, seed: int) -> dict[str, Any]
         "preference": clusters.preference,
         "converged": clusters.converged,
     }
+
+
+def _summaries_before(path: Path) -> list[Summary]:
+    """The summaries that are there; none where their file is damaged."""
+    if not (path / "summaries.json").exists():
+        return []
+    try:
+        return read_summaries(path)
+    except UserError as error:
+        say(f"  {error}: it is made again")
+        return []
 
 
 class _Boxes:

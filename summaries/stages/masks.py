@@ -24,7 +24,7 @@ from masks.perturb import Blur
 from masks.reading import read_image
 from summaries.arrays import Array, read_arrays
 from summaries.files import digest, read_csv, write_csv, write_npz, write_png
-from summaries.folders import remove_files
+from summaries.folders import inside, remove_files
 from summaries.progress import Tick, say
 from summaries.settings import Settings
 from summaries.stages.frames import Frames, read_ahead
@@ -151,7 +151,7 @@ def run_masks(
     size = batch_size(classifier, settings.masks) if external is None else settings.masks.batch or CPU_BATCH
     batches = [rows[start : start + size] for start in range(0, len(rows), size)]
     table: list[MaskRow] = []
-    records = _records(path / "work" / "masks")
+    records = _records(path)
     places = [
         path / "work" / "masks" / f"{digest([key, [(row.id, row.sha256, targets[row.id]) for row in batch]])}.csv"
         for batch in batches
@@ -196,12 +196,12 @@ def run_masks(
     }
 
 
-def _records(folder: Path) -> dict[Path, list[MaskRow]]:
+def _records(run: Path) -> dict[Path, list[MaskRow]]:
     """The batches that were done, under whatever options; a record that is damaged tells of none."""
     found: dict[Path, list[MaskRow]] = {}
-    for record in sorted(folder.glob("*.csv")):
+    for record in sorted(inside(run, "work", "masks").glob("*.csv")):
         try:
-            found[record] = read_csv(record, MaskRow)
+            found[record] = read_csv(inside(run, record.relative_to(run)), MaskRow)
         except UserError:
             say(f"  {record} is damaged: its masks are made again")
             found[record] = []

@@ -145,12 +145,8 @@ def read_matched(path: Path, images: int = 1 << 24) -> Matched:
     image, parts, indptr = data["image"].astype(np.int64), data["parts"].astype(np.int64), data["indptr"]
     ends = (0, len(data["data"]))
     if len(indptr) != len(image) + 1 or (indptr[0], indptr[-1]) != ends or (np.diff(indptr.astype(np.int64)) < 0).any():
-        raise UserError(
-            f"{path} is damaged: rows of similarities do not fit: `visual-summaries cluster` makes it again"
-        )
+        raise UserError(f"{path} is damaged: rows of similarities do not fit: {AGAIN}")
     if (np.diff(image) < 0).any() or (np.diff(parts) <= 0).any():
-        raise UserError(
-            f"{path} is damaged: images or parts are not in order: `visual-summaries cluster` makes it again"
-        )
+        raise UserError(f"{path} is damaged: images or parts are not in order: {AGAIN}")
     similarity = csr_array((data["data"], data["indices"], indptr), shape=(len(image), len(parts)))
     return Matched(Candidates(similarity, image, data["boxes"], data["region"]), parts, data.get("pairs"))

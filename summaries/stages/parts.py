@@ -28,7 +28,7 @@ from masks.errors import UserError
 from summaries.arrays import Array, read_arrays
 from summaries.backend import in_processes, in_threads
 from summaries.files import digest, write_npz
-from summaries.folders import remove_files
+from summaries.folders import inside, remove_files
 from summaries.progress import Tick, progress, say
 from summaries.settings import Settings
 from summaries.stages.matched import Candidates, Matched, write_matched
@@ -76,7 +76,7 @@ def read_again(path: Path, schema: Mapping[str, Array], **sides: int) -> dict[st
 
 
 def _proposals_path(path: Path, image: str) -> Path:
-    return path / "work" / "proposals" / f"{image}.npz"
+    return inside(path, "work", "proposals", f"{image}.npz")
 
 
 class TileFolder:
@@ -116,7 +116,7 @@ def run_matching(
     run = Run(path)
     ids = run.ids
     pairs = _pairs(run, settings.similarity.pairs, network)
-    work = path / "work" / "matching" / digest([key, pairs.tolist()])
+    work = inside(path, "work", "matching", digest([key, pairs.tolist()]))
     for other in sorted(work.parent.iterdir()) if work.parent.is_dir() else ():
         if other != work:
             remove_files(other)

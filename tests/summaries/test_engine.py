@@ -149,3 +149,57 @@ def test_the_page_follows_the_names(copy):
     assert main(["cluster", str(copy), "--jobs", "1", "--set.prune.min-members", "2"]) == 0
     named = [one.name for one in Run(copy).summaries if one.name]
     assert ("round window" in (copy / "gallery" / "index.html").read_text()) == bool(named)
+
+
+def test_a_changed_binary_mask_changes_the_page(copy, stages_done):
+    (copy / "masks" / "p0.png").write_bytes((copy / "masks" / "p1.png").read_bytes())
+    did, _ = stages_done(["cluster", copy, "--jobs", "1", "--trust"])
+    assert "gallery" in did
+
+
+def test_status_tells_of_a_run_that_was_interrupted_at_its_images(copy, capsys):
+    info = json.loads((copy / "run.json").read_text())
+    info["stages"]["images"]["status"] = "started"
+    del info["stages"]["masks"]["counts"], info["stages"]["masks"]["seconds"]
+    (copy / "run.json").write_text(json.dumps(info))
+    assert main(["status", str(copy)]) == 0
+    assert "images     started" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("threads", [3000, -1, "many"])
+def test_a_record_cannot_ask_for_any_number_of_threads(copy, threads, monkeypatch):
+    from summaries.backend import choose_threads, cores
+
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    info = json.loads((copy / "run.json").read_text()) | {"threads": threads}
+    (copy / "run.json").write_text(json.dumps(info))
+    if threads == 3000:
+        assert choose_threads(Run(copy).info["threads"]) == cores()
+    else:
+        with pytest.raises(UserError, match="threads"):
+            Run(copy)
+
+
+def test_damaged_summaries_are_made_again(copy, promised):
+    before = promised(copy)
+    (copy / "summaries.json").write_text("{")
+    assert main(["cluster", str(copy), "--jobs", "1", "--trust"]) == 0
+    assert promised(copy) == before
+
+
+@pytest.mark.parametrize("name", ["images.csv", "work/masks/z.csv", "work/similarity.npz", "summaries.json"])
+def test_pipes_and_links_in_a_received_run_are_not_read(copy, name, capfd):
+    path = copy / name
+    path.unlink(missing_ok=True)
+    os.mkfifo(path) if name == "images.csv" else path.symlink_to("/dev/zero")
+    for command in (["status", copy], ["cluster", copy, "--trust"], ["masks", copy, "--trust"]):
+        assert main([str(argument) for argument in command]) in (0, 2)
+        assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_run_folder_as_the_out_of_a_root_is_refused_before_any_work(folder, copy, tmp_path, fails):
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "textured").symlink_to(folder.photographs)
+    message = fails(folder.arguments(images=tmp_path / "root", out=copy))
+    assert "is a run folder, not a folder of runs" in message
+    assert not (copy / "textured").exists()

@@ -91,6 +91,21 @@ def test_the_world_is_not_written_over_other_files(full, command, capfd):
     assert unchanged(before)
 
 
+def test_the_world_follows_no_link_and_puts_a_users_file_aside(tmp_path):
+    out, elsewhere = tmp_path / "world", tmp_path / "elsewhere"
+    assert main(["world", str(out), "--images", "1"]) == 0
+    shutil.move(out / "images" / "church", elsewhere)
+    (out / "images" / "church").symlink_to(elsewhere)
+    before = contents(elsewhere)
+    assert main(["world", str(out), "--images", "2"]) == 2
+    assert contents(elsewhere) == before
+    (out / "images" / "church").unlink()
+    mine = out / "images" / "mill" / "mill_0002.png"
+    mine.write_text("mine")
+    assert main(["world", str(out), "--images", "3"]) == 0
+    assert mine.with_name("mill_0002.png.before").read_text() == "mine"
+
+
 def test_masks_of_the_run_itself_are_no_masks_made_elsewhere(folder, copy, fails, promised):
     before = promised(copy)
     message = fails(folder.arguments("--masks", str(copy / "masks"), "--limit", "2", out=copy))

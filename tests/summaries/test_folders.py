@@ -2,6 +2,7 @@
 
 import logging
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -169,3 +170,61 @@ def test_a_claim_is_of_one_process(tmp_path):
             os._exit(0)
         os.waitpid(child, 0)
         assert b"is in use by another process" in os.read(reader, 1000)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("model.json", '{"format": "layers-model", "modelTopology": {}}'),
+        ("run.json", '{"format": "of another program", "stages": []}'),
+        ("world.json", '{"classes": [], "pairs": []}'),
+    ],
+)
+def test_a_file_of_another_program_under_our_name_is_no_mark(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    assert kind_of(tmp_path) is None
+    with pytest.raises(UserError, match="was not made by this program"):
+        check_free(tmp_path, name.removesuffix(".json"))
+
+
+def test_an_empty_record_is_none(tmp_path):
+    (tmp_path / RECORD).write_text("")
+    with claimed(tmp_path, "run"):
+        write_bytes(tmp_path / "run.json", b"{}")
+    assert kind_of(tmp_path) == "run"
+
+
+def test_a_record_of_another_program_is_refused(tmp_path):
+    (tmp_path / RECORD).write_text("something else\n")
+    for kind in ("run", "runs"):
+        with pytest.raises(UserError, match="by this program"):
+            check_free(tmp_path, kind)
+
+
+def test_odd_lines_of_a_record_do_no_harm(tmp_path):
+    with claimed(tmp_path, "run"):
+        write_bytes(tmp_path / "frames" / "sub" / "a.png", b"ours")
+    with (tmp_path / RECORD).open("a") as stream:
+        stream.write(f"+ frames/sub\n+ a\0b\n+ {'x' * 5000}\nnonsense\n+ \n")
+    with claimed(tmp_path, "run"):
+        remove_files(tmp_path, {RECORD})
+    assert not (tmp_path / "frames").exists()
+
+
+def test_another_thread_is_turned_away(tmp_path):
+    refused = []
+
+    def enter():
+        try:
+            with claimed(tmp_path, "run"):
+                pass
+        except UserError as error:
+            refused.append(str(error))
+
+    with claimed(tmp_path, "run"):
+        thread = threading.Thread(target=enter)
+        thread.start()
+        thread.join()
+        write_bytes(tmp_path / "run.json", b"{}")
+    assert "in use by another process or thread" in refused[0]
+    assert "+ run.json" in (tmp_path / RECORD).read_text()

@@ -25,7 +25,25 @@ pytestmark = pytest.mark.usefixtures("small_pictures")
 CASES = 700
 COMMANDS = 30
 
-ODD = (None, True, -1, 0, 1e308, 2**70, 0.5, "", "../../x", "/etc/passwd", [], {}, [[1]], {"a": 1}, "\x00", "é" * 300)
+ODD = (
+    None,
+    "",
+    "",
+    True,
+    -1,
+    0,
+    1e308,
+    2**70,
+    0.5,
+    "../../x",
+    "/etc/passwd",
+    [],
+    {},
+    [[1]],
+    {"a": 1},
+    "\x00",
+    "é" * 99,
+)
 """Values in place of a value of JSON or a cell."""
 
 
@@ -88,7 +106,10 @@ def change_value(path, chance):
     walk(tree)
     if places:
         node, key = chance.choice(places)
-        node[key] = odd
+        if odd == "" and isinstance(node, dict):
+            del node[key]
+        else:
+            node[key] = odd
     path.write_text(json.dumps(tree))
     return odd
 
@@ -160,7 +181,12 @@ def test_commands_refuse_or_repair(base, capfd, promised):
     outside = sorted(path.name for path in base.iterdir())
     for number in range(COMMANDS):
         run, what = mutated(base, 10_000 + number)
-        for command in (["cluster", str(run), "--jobs", "1", "--trust"], ["gallery", str(run)]):
+        for command in (
+            ["status", str(run)],
+            ["name", str(run), "1", "more shapes"],
+            ["cluster", str(run), "--jobs", "1", "--trust"],
+            ["gallery", str(run)],
+        ):
             status = main(command)
             captured = capfd.readouterr()
             assert "Traceback" not in captured.err, what

@@ -59,7 +59,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("edited", [False, True])
-@pytest.mark.parametrize("after", range(4))
+@pytest.mark.parametrize("after", range(5))
 def test_a_kill_between_any_two_files_gives_no_name_to_another_summary(run, monkeypatch, after, edited):
     """The second summary is the first now, with another exemplar; all that the stage does, up to a kill."""
     before, now = summaries_of("ax", "byz"), summaries_of("ybz", "ax")
@@ -135,3 +135,50 @@ def test_a_table_without_a_record_counts_by_number(copy):
     shutil.rmtree(copy / "names.json", ignore_errors=True)
     (copy / "names.csv").write_text("summary,name\n0,spire\n99,nothing\n")
     assert Run(copy).names == {0: "spire"}
+
+
+def test_an_edited_table_is_kept_as_it_was(run):
+    write_names(run, {0: "spire"}, summaries_of("a", "b", "c"))
+    text = "summary;name;remark\n1;Roof;ask Anna\n99;typed by mistake\n"
+    (run / "names.csv").write_text(text)
+    found = read_names(run, summaries_of("a", "b", "c"))
+    write_names(run, found | {2: "hull"}, summaries_of("a", "b", "c"))
+    assert (run / "names.csv").read_text() == "summary,name\n1,Roof\n2,hull\n"
+    assert (run / "names.csv.before").read_text() == text
+
+
+def test_a_table_that_was_restored_counts(run):
+    write_names(run, {0: "funnel"}, summaries_of("a"))
+    table = (run / "names.csv").read_bytes()
+    write_names(run, {0: "wrong"}, summaries_of("a"))
+    (run / "names.csv").write_bytes(table)
+    assert read_names(run, summaries_of("a")) == {0: "funnel"}
+
+
+def test_names_without_their_table_are_carried(run):
+    write_names(run, {0: "funnel"}, summaries_of("axy"))
+    (run / "names.csv").unlink()
+    assert carry_names(run, summaries_of("axy"), summaries_of("xay")) == {0: "funnel"}
+    assert read_names(run, summaries_of("xay")) == {0: "funnel"}
+
+
+def test_a_name_that_waited_is_carried_when_its_exemplar_is_back(run):
+    write_names(run, {0: "funnel"}, summaries_of("a"))
+    assert carry_names(run, summaries_of("a"), summaries_of("b")) == {}
+    write_names(run, {}, summaries_of("b"))
+    assert carry_names(run, summaries_of("b"), summaries_of("c", "a")) == {1: "funnel"}
+
+
+@pytest.mark.parametrize("name", ["caf\udce9", "two\nlines", "\x1b[31m"])
+def test_a_name_that_cannot_be_shown_is_refused(copy, name, capfd):
+    assert main(["name", str(copy), "0", name]) == 2
+    assert "cannot be shown" in capfd.readouterr().err
+    assert Run(copy).names == {}
+
+
+def test_a_name_is_not_given_where_an_earlier_stage_was_interrupted(copy):
+    info = Run(copy).info
+    info["stages"]["masks"]["status"] = "started"
+    write_json(copy / "run.json", info)
+    assert main(["name", str(copy), "0", "roof"]) == 2
+    assert not (copy / "names.csv").exists()
