@@ -16,7 +16,6 @@ from pathlib import Path
 
 from masks.errors import UserError
 from masks.ids import safe_id
-from masks.reading import is_image_name
 
 MADE_BY_PROGRAMS = frozenset(
     ("@eaDir", "@Recycle", "#recycle", "$RECYCLE.BIN", "System Volume Information", "__MACOSX", "lost+found")
@@ -46,6 +45,13 @@ class ImageFile:
     path: Path
 
 
+def _is_picture(path: Path) -> bool:
+    """Whether a file's suffix is one of a format that is read."""
+    from masks.reading import is_image_name  # here, because decoders are slow to import
+
+    return is_image_name(path)
+
+
 def class_folders(folder: Path) -> list[Path]:
     """The class folders of a root: a folder with no picture directly in it.
 
@@ -58,7 +64,7 @@ def class_folders(folder: Path) -> list[Path]:
         UserError: If the folder is not there or is not a folder, or holds pictures as well as class folders.
     """
     files, folders = _look_into(folder)
-    pictures = [file for file in files if is_image_name(file)]
+    pictures = [file for file in files if _is_picture(file)]
     holding = [child for child in folders if _holds_pictures(child, deeper=True)]
     names = _list([child.name for child in holding])
     if pictures:
@@ -87,7 +93,7 @@ def list_images(folder: Path) -> list[ImageFile]:
         UserError: If the folder is not there, or holds no file at all, or several folders with pictures.
     """
     files, folders = _look_into(folder)
-    if not any(map(is_image_name, files)):
+    if not any(map(_is_picture, files)):
         holding = [child for child in folders if _holds_pictures(child, deeper=False)]
         if len(holding) > 1:
             names = _list([child.name for child in holding])
@@ -149,12 +155,12 @@ def _holds_pictures(folder: Path, *, deeper: bool) -> bool:
         return True
     if folder / RECORD in files:
         return False
-    return any(map(is_image_name, files)) or (deeper and any(_holds_pictures(f, deeper=False) for f in folders))
+    return any(map(_is_picture, files)) or (deeper and any(_holds_pictures(f, deeper=False) for f in folders))
 
 
 def _count_pictures(folder: Path) -> int:
     files, folders = _look_into(folder)
-    return sum(map(is_image_name, files)) + sum(sum(map(is_image_name, _look_into(f)[0])) for f in folders)
+    return sum(map(_is_picture, files)) + sum(sum(map(_is_picture, _look_into(f)[0])) for f in folders)
 
 
 def _list(names: Sequence[str], most: int = 5) -> str:

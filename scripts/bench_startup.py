@@ -5,7 +5,7 @@
 
 Processor time is user and system time of the process and of what it started, from the system's own accounts, beside
 that of ``python -c pass``; memory is the most it had. With a run folder, ``status`` and ``name`` are measured too: the
-run is copied, and the copy's first summary is named.
+run is copied, and the copy's first summary gets another name each time.
 """
 
 from __future__ import annotations
@@ -37,10 +37,11 @@ WRONG = [
 
 
 def measure(arguments: list[str], times: int) -> tuple[float, float]:
-    """Median processor time in seconds, and most memory in MB, of a process that says nothing."""
+    """Median processor time in seconds, and most memory in MB, of a process; TURN in its arguments is its number."""
     seconds, memory = [], []
-    for _ in range(times):
-        process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for turn in range(times):
+        command = [sys.executable, *(word.replace("TURN", str(turn)) for word in arguments)]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         _, _, usage = os.wait4(process.pid, 0)
         seconds.append(usage.ru_utime + usage.ru_stime)
         memory.append(usage.ru_maxrss / 1024)
@@ -58,7 +59,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as home:
         if options.run is not None:
             run = shutil.copytree(options.run, Path(home) / "run")
-            lines += [["status", str(run)], ["name", str(run), "0", "part"]]
+            lines += [["status", str(run)], ["name", str(run), "0", "part TURN"]]
         bare, size = measure(["-c", "pass"], options.times)
         print(f"{'command':<70} {'seconds':>8} {'x bare':>7} {'MB':>5}")
         print(f"{'python -c pass':<70} {bare:>8.2f} {1:>7.1f} {size:>5.0f}")
