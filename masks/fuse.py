@@ -18,8 +18,9 @@ from torch.nn.utils import parametrize
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from masks.classifier import Classifier
+from masks.outputs import centred
 
-_TOLERANCE = 1e-3  # largest difference of logits, relative to the largest logit
+_TOLERANCE = 1e-3  # largest difference of logits without their mean, relative to the largest of these
 
 _log = logging.getLogger(__name__)
 
@@ -53,13 +54,13 @@ def try_to_fuse(classifier: Classifier, images: Tensor) -> tuple[Classifier, str
                 return classifier, ""
             for convolution, norm in pairs:
                 _fuse(fast.network, convolution, norm, layout)
-            difference = (fast.logits(example) - expected).abs().max()
+            difference = (centred(fast.logits(example)) - centred(expected)).abs().max()
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # whatever a network raises that is copied and changed
         line = (str(error).splitlines() or [""])[0]
         return classifier, f"batch norms cannot be fused ({type(error).__name__}: {line}): passes are slower"
-    if not bool(difference <= _TOLERANCE * expected.abs().max()):
+    if not bool(difference <= _TOLERANCE * centred(expected).abs().max()):
         return classifier, "fused batch norms would change the logits: they are left, passes are slower"
     return fast, ""
 

@@ -221,6 +221,8 @@ def _load_torchvision(name: str, *, trained: bool) -> _Loaded:
                 "or give a file as `weights`, or none as `weights` for random ones"
             )
         load_weights(network, file, f"torchvision:{name}")
+        if hasattr(network, "transform_input"):  # these weights were trained with another normalisation than ours
+            setattr(network, "transform_input", True)  # noqa: B010 (mypy takes an attribute for a tensor)
     transforms = weights.transforms()
     sides, crop = transforms.resize_size, transforms.crop_size
     resize = sides[0] if len(sides) == 1 else (sides[0], sides[1])

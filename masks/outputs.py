@@ -14,7 +14,7 @@ The first two are seen in each output. What the others need is a :class:`Reading
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -93,6 +93,11 @@ def rows(output: object, count: int) -> Tensor:
     return values
 
 
+def centred(logits: Tensor) -> Tensor:
+    """Logits (.., C) without their mean: what is common to all classes changes no probability."""
+    return logits - logits.mean(-1, keepdim=True)
+
+
 def _tensor_of(output: object) -> Tensor:
     """The tensor of floating-point numbers that holds the logits."""
     found: object = output
@@ -102,6 +107,7 @@ def _tensor_of(output: object) -> Tensor:
         elif isinstance(output, Mapping):
             found = output.get("logits")
         elif isinstance(output, (tuple, list)) and output:
+            _check_one(output)
             found = output[0]
     if not isinstance(found, Tensor):
         keys = f" with {', '.join(map(str, output))}" if isinstance(output, Mapping) else ""
@@ -111,3 +117,11 @@ def _tensor_of(output: object) -> Tensor:
     if not found.is_floating_point():
         raise UserError(f"the network puts out {found.dtype}: give one that puts out logits, not classes")
     return found
+
+
+def _check_one(output: Sequence[object]) -> None:
+    """Refuses tensors (N, C) of different C: any of them may be the logits, the others features."""
+    tables = [each for each in output if isinstance(each, Tensor) and each.ndim == 2 and each.is_floating_point()]
+    if len({table.shape[1] for table in tables}) > 1:
+        shapes = " and ".join(str(list(table.shape)) for table in tables)
+        raise UserError(f"the network puts out {shapes}, and any may be the logits: return the logits alone")

@@ -1,6 +1,6 @@
 """Finds out how a network has to be asked, by a look at synthetic pictures, before anything depends on it.
 
-One picture alone, twice, as the network comes, then the batch [a, b, a] as it will be asked. The first show what comes
+A picture a alone, twice, and b alone, as the network comes, then the batch [a, b, a] as it will be asked. The first show what comes
 out, and whether it is the same twice; the batch, whether batches and the faster layout give the same. A network that
 draws random numbers in evaluation cannot be explained: no mask, and no probability, would be found again.
 """
@@ -16,14 +16,16 @@ from torch import Tensor, nn
 
 from masks.errors import UserError
 from masks.frozen import Frozen
-from masks.outputs import Reading, dtype_of, rows
+from masks.outputs import Reading, centred, dtype_of, rows
 
-_SAME = 1e-3  # largest difference of two rows of one batch, relative to the largest logit
+_SAME = 1e-3  # largest difference of two rows of one batch, relative to the largest, without their means
 _ALIKE = 3e-2  # the same for passes in another layout or batch, which round otherwise (8 bits: about 0.01)
 _COARSE = 5e-2  # the same for weights of 16 bits
 _SUM = 1e-3  # how far the sum of a row of probabilities may be from 1
 _COARSE_SUM = 2e-2
+_ROUNDING = 1e-6  # how far rounding alone may carry an output of 32 bits, relative to the largest
 _ON_THE_WAY = ("View", "Reshape", "UnsafeView", "Squeeze", "Unsqueeze", "ToCopy", "Clone", "Slice", "Select", "Cat")
+_WITH_A_CONSTANT = ("ClampBackward", "ClampMin", "ClampMax", "MulBackward", "AddBackward", "DivBackward")
 
 RANDOM = (
     "the network draws random numbers in evaluation mode (two passes over the same picture differ): switch dropout and "
@@ -63,7 +65,8 @@ def find_reading(frozen: Frozen, pictures: Tensor, even: bool) -> tuple[Reading,
     if not same_picture(network, alone[0], again[0].to(one.dtype)):
         raise UserError(RANDOM)
     notes += _conversions(network, raw)
-    reading, together, more = _in_a_batch(frozen, reading, alone, torch.cat([pictures, one]))
+    other = rows(_asked(network, reading.inputs(network, pictures[1:])), 1).to(one.dtype)
+    reading, together, more = _in_a_batch(frozen, reading, [alone, other], torch.cat([pictures, one]))
     notes += more
     if not same_picture(network, together[0], together[2]):
         raise UserError(RANDOM)
@@ -79,21 +82,28 @@ def find_reading(frozen: Frozen, pictures: Tensor, even: bool) -> tuple[Reading,
     return reading, notes
 
 
-def _in_a_batch(frozen: Frozen, reading: Reading, alone: Tensor, batch: Tensor) -> tuple[Reading, Tensor, list[str]]:
-    """How the batch [a, b, a] can be asked, the outputs (3, C), and what was converted; ``alone`` is (1, C) of a."""
+def _in_a_batch(
+    frozen: Frozen, reading: Reading, alone: list[Tensor], batch: Tensor
+) -> tuple[Reading, Tensor, list[str]]:
+    """How the batch [a, b, a] can be asked, the outputs (3, C), and what was converted; ``alone``: (1, C) of a, of b."""
     network = frozen.network
     near = _COARSE if _is_coarse(network) else _ALIKE
+    classes = alone[0].shape[1]
+
+    def as_alone(found: Tensor) -> bool:
+        return all(_close(row, one[0], near) for row, one in zip(found, alone, strict=False))
+
     frozen.channels_last()
     fast = replace(reading, channels_last=True)
     found = _tried(lambda: fast.outputs(network, batch))
-    if isinstance(found, Tensor) and found.shape[1] == alone.shape[1] and _close(found[0], alone[0], near):
+    if isinstance(found, Tensor) and found.shape[1] == classes and as_alone(found):
         return fast, found, []
     frozen.contiguous()
     found = _tried(lambda: reading.outputs(network, batch))
-    if isinstance(found, Exception) or found.shape[1] != alone.shape[1]:
+    if isinstance(found, Exception) or found.shape[1] != classes:
         reading = replace(reading, one_by_one=True)
         return reading, reading.outputs(network, batch), ["the network takes one image at a time: passes are slower"]
-    if not _close(found[0], alone[0], near):
+    if not as_alone(found):
         raise UserError(MIXED)
     return (
         reading,
@@ -206,9 +216,13 @@ def _is_coarse(network: nn.Module) -> bool:
 
 
 def _close(one: Tensor, other: Tensor, tolerance: float) -> bool:
-    """Whether two rows of outputs are the same up to a share of the largest; NaN is left to another check."""
-    difference, scale = (one - other).abs().max(), torch.maximum(one.abs().max(), other.abs().max())
-    return not bool(difference > tolerance * scale)
+    """Whether two rows of outputs (C,) tell the same of the classes, up to rounding; NaN is left to another check."""
+    differences, scale = (
+        centred(one) - centred(other),
+        torch.maximum(centred(one).abs().max(), centred(other).abs().max()),
+    )
+    rounding = _ROUNDING * torch.maximum(one.abs().max(), other.abs().max())
+    return not bool(differences.abs().max() > tolerance * scale + rounding)
 
 
 def _are_probabilities(outputs: Tensor, tolerance: float) -> bool:
@@ -217,8 +231,10 @@ def _are_probabilities(outputs: Tensor, tolerance: float) -> bool:
 
 
 def _ends_in_sigmoid(outputs: Tensor) -> bool:
-    """Whether the last operation of a pass was a sigmoid; where no gradient was recorded nobody knows."""
-    step = outputs.grad_fn
-    while step is not None and step.name().startswith(_ON_THE_WAY):
-        step = step.next_functions[0][0]
-    return step is not None and step.name().startswith("Sigmoid")
+    """Whether a pass ends in a sigmoid and at most constants after it; where no gradient was recorded nobody knows."""
+    step = outputs.grad_fn if bool(((outputs >= 0) & (outputs <= 1 + _SUM)).all()) else None
+    while step is not None and not step.name().startswith("Sigmoid"):
+        sources = [source for source, _ in step.next_functions if source is not None]
+        constant = step.name().startswith(_WITH_A_CONSTANT) and len(sources) == 1
+        step = sources[0] if sources and (constant or step.name().startswith(_ON_THE_WAY)) else None
+    return step is not None

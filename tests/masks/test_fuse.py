@@ -105,6 +105,15 @@ def test_a_network_whose_logits_would_change_is_left_alone() -> None:
     assert fast is classifier
 
 
+def test_a_common_offset_hides_no_change() -> None:
+    torch.manual_seed(0)
+    network = trained(Awkward(twist=True))
+    with torch.no_grad():
+        network.head.bias.add_(1e6)  # type: ignore[operator, union-attr]
+    with wrapped(network.double()) as classifier:
+        assert fused(classifier, image(classifier)) is classifier
+
+
 def test_a_network_without_norms_comes_back() -> None:
     classifier = wrapped(nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 4)))
     with classifier:

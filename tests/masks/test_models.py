@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+import torchvision
 from PIL import Image
 from timm.data import create_transform, resolve_data_config
 
@@ -121,6 +122,22 @@ def test_the_frame_is_that_of_timms_transform(name: str, square: bool) -> None:
             assert np.abs(ours - theirs).mean() < 4
         else:
             np.testing.assert_array_equal(ours, theirs)
+
+
+def test_googlenet_is_normalised_as_it_was_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    torch.manual_seed(0)
+    theirs = torchvision.models.GoogLeNet(transform_input=True, init_weights=False).eval()
+    url = torchvision.models.get_model_weights("googlenet").DEFAULT.url  # type: ignore[attr-defined]
+    (tmp_path / "checkpoints").mkdir()
+    torch.save(theirs.state_dict(), tmp_path / "checkpoints" / url.rsplit("/", 1)[-1])
+    ours = load_classifier("torchvision:googlenet")
+    assert ours.network.transform_input
+    assert not load_classifier("torchvision:googlenet", weights="none").network.transform_input
+    image = torch.rand(1, 3, 224, 224)
+    mean, std = (torch.tensor(part)[:, None, None] for part in (ours.normalisation.mean, ours.normalisation.std))
+    with ours, torch.no_grad():
+        torch.testing.assert_close(ours.logits(image), theirs((image - mean) / std), rtol=1e-3, atol=1e-5)
 
 
 def test_a_frame_that_timm_pads_is_told() -> None:

@@ -177,6 +177,36 @@ class Sigmoid(Tiny):
         return super().forward(images).sigmoid()
 
 
+class Clamped(Sigmoid):
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images).clamp(1e-6, 1 - 1e-6)
+
+
+class Scaled(Sigmoid):
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images) * 1.0 / 1.0 + 0.0
+
+
+class Alternating(Tiny):
+    """Turns its logits around in every second pass, below a large offset that is common to them."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.odd = not getattr(self, "odd", False)
+        return 1000 + 0.1 * super().forward(images) * (1 if self.odd else -1)
+
+
+class First(Tiny):
+    """Gives all images of a batch the logits of the first."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images)[:1].expand(len(images), -1)
+
+
+class Features(Tiny):
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        return self.body(images).mean((2, 3)), super().forward(images)
+
+
 class Nan(Tiny):
     def forward(self, images: Tensor) -> Tensor:
         return super().forward(images) / 0 * 0
@@ -212,7 +242,12 @@ def poisoned() -> nn.Module:
         (Shared(), "draws random numbers"),
         (Monte(), "draws random numbers"),
         (Mixing(), "depends on the other images"),
+        (Alternating(), "draws random numbers"),
+        (First(), "depends on the other images"),
         (Sigmoid(), "sigmoid off"),
+        (Clamped(), "sigmoid off"),
+        (Scaled(), "sigmoid off"),
+        (Features(), r"\[1, 8\] and \[1, 5\].*return the logits alone"),
         (Tiny(classes=1), r"one logit.*torch\.stack"),
         (Nan(), "not finite"),
         (poisoned(), r"weight head\.weight is not finite"),
@@ -239,6 +274,37 @@ def test_two_sigmoids_that_sum_to_one_are_probabilities() -> None:
     with wrapped(Pair()) as classifier, wrapped(Tiny()) as plain:
         odds = classifier.logits(pictures(3)).diff(dim=1)[:, 0]
         torch.testing.assert_close(odds, plain.logits(pictures(3))[:, 0], rtol=1e-4, atol=1e-4)
+
+
+class Gated(Tiny):
+    """Ends in a product of two results, one of them a sigmoid."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits = super().forward(images)
+        return logits.sigmoid() * (0.1 * logits.abs()).clamp(0, 1)
+
+
+class Bounded(Tiny):
+    def forward(self, images: Tensor) -> Tensor:
+        return 10 * super().forward(images).sigmoid()
+
+
+@pytest.mark.parametrize("network", [Gated(), Bounded()])
+def test_a_sigmoid_inside_of_what_gives_the_logits_is_none_at_the_end(network: nn.Module) -> None:
+    with wrapped(network) as classifier:
+        assert classifier.notes == []
+
+
+def test_a_common_offset_is_no_difference_and_hides_none() -> None:
+    class Offset(Tiny):
+        def forward(self, images: Tensor) -> Tensor:
+            return super().forward(images) + 1000
+
+    with wrapped(Offset()) as classifier, wrapped(Tiny()) as plain:
+        torch.testing.assert_close(
+            classifier.logits(pictures(3)).log_softmax(1), plain.logits(pictures(3)).log_softmax(1), rtol=0, atol=1e-3
+        )
+        assert classifier.notes == []
 
 
 def test_later_logits_that_are_not_finite_are_an_error() -> None:
