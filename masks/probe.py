@@ -1,8 +1,8 @@
 """Finds out how a network has to be asked, by a look at synthetic pictures, before anything depends on it.
 
-A picture a alone, twice, and b alone, as the network comes, then the batch [a, b, a] as it will be asked. The first show what comes
-out, and whether it is the same twice; the batch, whether batches and the faster layout give the same. A network that
-draws random numbers in evaluation cannot be explained: no mask, and no probability, would be found again.
+A picture a alone, twice, and b alone, as the network comes, then the batch [a, b, a] as it will be asked. The first
+show what comes out, and whether it is the same twice; the batch, whether batches and the faster layout give the same. A
+network that draws random numbers in evaluation cannot be explained: no mask, no probability would be found again.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def find_reading(frozen: Frozen, pictures: Tensor, even: bool) -> tuple[Reading,
 def _in_a_batch(
     frozen: Frozen, reading: Reading, alone: list[Tensor], batch: Tensor
 ) -> tuple[Reading, Tensor, list[str]]:
-    """How the batch [a, b, a] can be asked, the outputs (3, C), and what was converted; ``alone``: (1, C) of a, of b."""
+    """How the batch [a, b, a] can be asked, its outputs (3, C), what was converted; ``alone``: (1, C) of a and of b."""
     network = frozen.network
     near = _COARSE if _is_coarse(network) else _ALIKE
     classes = alone[0].shape[1]
