@@ -3,13 +3,16 @@
 Frozen means: evaluation mode, no parameter wants a gradient, on the device where it is used, and, where the network
 works with it, channels last. What is put back: each module's training flag; each parameter's storage (and with it
 device, layout and values), its wish for a gradient and the gradient it holds; each buffer with its values; whether the
-CPU rounds denormal numbers to zero.
+CPU rounds denormal numbers to zero. Weights that are loaded meanwhile stay, with the buffers as they are then.
+
+Several may look at one network at once, and leave in any order: the last to leave puts it back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +42,12 @@ class _Parameter:
     data: Tensor
     wanted: bool
     gradient: Tensor | None
+    version: int
+
+    @property
+    def changed(self) -> bool:
+        """Whether somebody wrote values into it since; a change of device or layout counts as none."""
+        return self.tensor._version != self.version
 
 
 @dataclass
@@ -50,6 +59,21 @@ class _Buffer:
     tensor: Tensor
     values: Tensor
     version: int
+
+
+@dataclass
+class _Before:
+    """A network as it came."""
+
+    flushed: bool
+    modes: list[tuple[nn.Module, bool]] = field(default_factory=list)
+    parameters: list[_Parameter] = field(default_factory=list)
+    buffers: list[_Buffer] = field(default_factory=list)
+    borrowed: list[tuple[nn.Module, str, nn.Parameter]] = field(default_factory=list)
+
+
+_looking: WeakKeyDictionary[nn.Module, list[Frozen]] = WeakKeyDictionary()
+"""Who has each network frozen, in the order of entering."""
 
 
 class Frozen:
@@ -64,12 +88,8 @@ class Frozen:
         self.network = network
         self.device = device
         self.depth = 0
-        self._modes: list[tuple[nn.Module, bool]] = []
-        self._parameters: list[_Parameter] = []
-        self._buffers: list[_Buffer] = []
-        self._borrowed: list[tuple[nn.Module, str, nn.Parameter]] = []
+        self._before = _Before(flushed=False)
         self._plain: list[tuple[nn.Parameter, Tensor]] = []
-        self._flushed = False
 
     def enter(self) -> None:
         """Freezes the network, unless it is.
@@ -91,13 +111,23 @@ class Frozen:
             except BaseException:
                 self._restore()
                 raise
+            _looking.setdefault(self.network, []).append(self)
         self.depth += 1
 
     def exit(self) -> None:
         """Puts the network back as it came, where this is the last to leave."""
         self.depth -= 1
-        if self.depth == 0:
+        if self.depth > 0:
+            return
+        others = _looking[self.network]
+        place = others.index(self)
+        del others[place]
+        if place < len(others):  # who entered next found it frozen by this one
+            others[place]._before = self._before
+        else:
             self._restore()
+        if not others:
+            del _looking[self.network]
 
     def channels_last(self) -> None:
         """Lays the weights of four dimensions out channels last; other tensors have no such layout."""
@@ -116,18 +146,19 @@ class Frozen:
 
     def _freeze(self) -> None:
         network = self.network
-        self._flushed = _flushes()
+        before = self._before = _Before(_flushes())
         flush_denormals(self.device)
-        self._modes = [(module, module.training) for module in network.modules()]
+        # a frozen script has no training flag
+        before.modes = [(module, module.training) for module in network.modules() if hasattr(module, "training")]
         self._borrow()
-        self._parameters = [_Parameter(p, p.data, p.requires_grad, p.grad) for p in network.parameters()]
+        before.parameters = [_Parameter(p, p.data, p.requires_grad, p.grad, p._version) for p in network.parameters()]
         for module, name, buffer in _buffers(network):
             ours = buffer.clone()
             if buffer.is_inference():  # made under inference_mode: autograd does not take it
                 module._buffers[name] = ours
-                self._buffers.append(_Buffer(module, name, buffer, buffer, -1))
+                before.buffers.append(_Buffer(module, name, buffer, buffer, -1))
             else:
-                self._buffers.append(_Buffer(module, name, buffer, ours, buffer._version))
+                before.buffers.append(_Buffer(module, name, buffer, ours, buffer._version))
         network.eval()  # not chained: a train() of the user's may return nothing
         for parameter in network.parameters():
             parameter.grad = None  # so that it stays where it is
@@ -141,26 +172,41 @@ class Frozen:
             for name, parameter in list(module.named_parameters(recurse=False, remove_duplicate=False)):
                 if parameter.is_inference():
                     copy = copies.setdefault(id(parameter), nn.Parameter(parameter.detach().clone(), False))
-                    self._borrowed.append((module, name, parameter))
+                    self._before.borrowed.append((module, name, parameter))
                     setattr(module, name, copy)
 
     def _restore(self) -> None:
+        before = self._before
+        loaded = {id(saved.tensor) for saved in before.parameters if saved.changed}
         with torch.inference_mode(False), torch.no_grad():
-            for saved in self._parameters:
+            for saved in before.parameters:
+                if id(saved.tensor) in loaded:
+                    saved.data.copy_(saved.tensor.data)
                 saved.tensor.data = saved.data
                 saved.tensor.requires_grad_(saved.wanted)
                 saved.tensor.grad = saved.gradient
-            for module, name, parameter in self._borrowed:
-                setattr(module, name, parameter)
-            for buffer in self._buffers:
-                buffer.owner._buffers[buffer.name] = buffer.tensor
-                if buffer.version >= 0 and buffer.tensor._version != buffer.version:
-                    buffer.tensor.copy_(buffer.values)
-        for module, training in self._modes:
+        for module, name, parameter in before.borrowed:
+            if id(module._parameters[name]) in loaded:
+                _write(parameter, module._parameters[name])
+            setattr(module, name, parameter)
+        for buffer in before.buffers:
+            current = buffer.owner._buffers[buffer.name]
+            buffer.owner._buffers[buffer.name] = buffer.tensor
+            if loaded:  # passes change no parameter: these buffers belong to the loaded weights
+                _write(buffer.tensor, current)
+            elif buffer.version >= 0 and buffer.tensor._version != buffer.version:
+                _write(buffer.tensor, buffer.values)
+        for module, training in before.modes:
             module.training = training
-        if not self._flushed and self.device.type == "cpu":
-            torch.set_flush_denormal(False)
-        self._modes, self._parameters, self._buffers, self._borrowed, self._plain = [], [], [], [], []
+        torch.set_flush_denormal(before.flushed)
+        self._before, self._plain = _Before(before.flushed), []
+
+
+def _write(tensor: Tensor, values: Tensor | None) -> None:
+    """Writes values into a tensor, which may be one made under inference_mode: these take them there only."""
+    if values is not None and values is not tensor:
+        with torch.inference_mode(tensor.is_inference()), torch.no_grad():
+            tensor.copy_(values)
 
 
 def _buffers(network: nn.Module) -> Iterator[tuple[nn.Module, str, Tensor]]:

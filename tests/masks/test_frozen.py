@@ -141,6 +141,50 @@ def test_two_classifiers_of_one_network_do_not_disturb_each_other() -> None:
     assert state(network) == before
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_classifiers_of_one_network_leave_in_any_order(first: int) -> None:
+    network = Tiny().train()
+    before = state(network)
+    pair = [wrapped(network), wrapped(network)]
+    for one in pair:
+        one.__enter__()
+    logits = pair[0].logits(pictures(2))
+    pair[first].__exit__(None, None, None)
+    assert not network.training
+    assert torch.equal(pair[1 - first].logits(pictures(2)), logits)
+    pair[1 - first].__exit__(None, None, None)
+    assert state(network) == before
+    with pair[first]:
+        assert not network.training
+    assert state(network) == before
+
+
+@pytest.mark.parametrize("inference", [False, True])
+def test_weights_that_are_loaded_within_stay(inference: bool) -> None:
+    with torch.inference_mode(inference):
+        network = Tiny().train()
+    other = Tiny()
+    with torch.no_grad():
+        for value in other.state_dict().values():
+            value.add_(1)
+    places = [(id(p), p.data_ptr(), p.stride()) for p in network.parameters()]
+    with wrapped(network) as classifier:
+        classifier.logits(pictures(2))
+        network.load_state_dict(other.state_dict())
+        logits = classifier.logits(pictures(2))
+    assert all(torch.equal(value, network.state_dict()[name]) for name, value in other.state_dict().items())
+    assert [(id(p), p.data_ptr(), p.stride()) for p in network.parameters()] == places
+    assert network.training
+    with wrapped(network) as classifier:
+        torch.testing.assert_close(classifier.logits(pictures(2)), logits)
+
+
+def test_a_frozen_script_is_asked_as_it_is() -> None:
+    network = torch.jit.freeze(torch.jit.script(Tiny().eval()))
+    with wrapped(network) as classifier, wrapped(Tiny()) as plain:
+        torch.testing.assert_close(classifier.logits(pictures(2)), plain.logits(pictures(2)), rtol=1e-4, atol=1e-4)
+
+
 def test_denormal_numbers_are_rounded_within_only() -> None:
     torch.set_flush_denormal(False)
     with wrapped(Tiny()):
