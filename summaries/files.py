@@ -102,14 +102,16 @@ def write_npz(path: Path, *, compress: bool = True, **arrays: npt.ArrayLike) -> 
     write_bytes(path, buffer.getvalue())
 
 
-def write_png(path: Path, image: npt.NDArray[np.uint8] | npt.NDArray[np.bool_] | Image.Image) -> None:
-    """Writes (H, W, 3) or (H, W) uint8, a bool mask as 0 and 255, or a picture of Pillow's."""
+def write_png(
+    path: Path, image: npt.NDArray[np.uint8] | npt.NDArray[np.bool_] | Image.Image, *, level: int = 6
+) -> None:
+    """Writes (H, W, 3) or (H, W) uint8, a bool mask as 0 and 255, or a picture of Pillow's, compressed to a level."""
     from PIL import Image
 
     if not isinstance(image, Image.Image):
         image = Image.fromarray(image.astype("uint8") * 255 if image.dtype == "bool" else image)
     buffer = io.BytesIO()
-    image.save(buffer, format="PNG", compress_level=6)
+    image.save(buffer, format="PNG", compress_level=level)
     write_bytes(path, buffer.getvalue())
 
 
