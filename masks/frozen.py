@@ -10,6 +10,7 @@ Several may look at one network at once, and leave in any order: the last to lea
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
@@ -27,6 +28,17 @@ def flush_denormals(device: torch.device | str) -> None:
     """
     if torch.device(device).type == "cpu":
         torch.set_flush_denormal(True)
+
+
+@contextlib.contextmanager
+def denormals_flushed(device: torch.device | str) -> Iterator[None]:
+    """:func:`flush_denormals`, and the CPU's mode as it was afterwards."""
+    flushed = _flushes()
+    flush_denormals(device)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(flushed)
 
 
 def _flushes() -> bool:
@@ -159,7 +171,11 @@ class Frozen:
                 before.buffers.append(_Buffer(module, name, buffer, buffer, -1))
             else:
                 before.buffers.append(_Buffer(module, name, buffer, ours, buffer._version))
-        network.eval()  # not chained: a train() of the user's may return nothing
+        try:
+            network.eval()  # not chained: a train() of the user's may return nothing
+        except Exception as error:  # whatever it raises
+            line = (str(error).splitlines() or ["no reason"])[0]
+            raise UserError(f"the network's eval() fails: {type(error).__name__}: {line}: let it pass") from error
         for parameter in network.parameters():
             parameter.grad = None  # so that it stays where it is
             parameter.requires_grad_(False)

@@ -31,7 +31,7 @@ def own_format(network: nn.Module, spec: str, override: InputFormat) -> tuple[Fr
     given: dict[str, Any] = {}
     for name in ("input_size", "mean", "std"):
         value = getattr(override, name)
-        given[name] = getattr(network, name, None) if value is None else value
+        given[name] = said_of(network, name, spec) if value is None else value
     missing = [name for name, value in given.items() if value is None]
     if missing:
         raise UserError(
@@ -45,12 +45,25 @@ def own_format(network: nn.Module, spec: str, override: InputFormat) -> tuple[Fr
             "itself: give `mean` 0 0 0 and `std` 1 1 1 if it does, else the mean and std of its input"
         )
     size = size_of(given["input_size"], f"input_size of {spec}")
-    interpolation = getattr(network, "interpolation", "bilinear")
+    interpolation = said_of(network, "interpolation", spec) or "bilinear"
     interpolation = str(getattr(interpolation, "value", interpolation))  # torchvision has an enumeration
     if interpolation not in INTERPOLATIONS:
         raise UserError(f"{spec}: interpolation {interpolation!r} is none of {', '.join(INTERPOLATIONS)}")
     frame = Frame(size, min(size), interpolation)
     return frame, normalisation(given["mean"], given["std"], spec)
+
+
+def said_of(network: nn.Module, name: str, spec: str) -> Any:
+    """An attribute of a network of the user's; None where it has none.
+
+    Raises:
+        UserError: If it is a property that fails.
+    """
+    try:
+        return getattr(network, name, None)
+    except Exception as error:  # whatever it raises
+        line = (str(error).splitlines() or ["no reason"])[0]
+        raise UserError(f"{name} of the network of {spec} fails: {type(error).__name__}: {line}") from error
 
 
 def _computes_with(network: nn.Module, name: str) -> bool:

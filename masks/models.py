@@ -19,6 +19,7 @@ import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,11 @@ from torch import nn
 
 from masks.class_lists import check_count, labels_of, read_classes
 from masks.class_names import ClassLabel, numbered
-from masks.classifier import Classifier, Normalisation, flush_denormals
+from masks.classifier import Classifier, Normalisation
 from masks.errors import UserError
+from masks.frozen import denormals_flushed
 from masks.images import Frame
-from masks.input_format import overridden, own_format
+from masks.input_format import overridden, own_format, said_of
 from masks.input_options import InputFormat
 from masks.user_file import absolute_spec, is_user_file, load_network
 from masks.weights import load_weights, read_state_dicts
@@ -87,15 +89,16 @@ def load_classifier(
         weights: A file with a state dict (read without unpickling code), ``none`` for random weights, or None for
             the weights that belong to the specification.
         input_format: Overrides what the network says of its input.
-        device: Where it will run.
+        device: Where it will run; a name as :func:`choose_device` takes it.
         progress: Called with (what, done, total) while one of the embedded world's networks is trained.
 
     Raises:
-        UserError: If the model is unknown, its weights are not at hand or do not fit, or a user's file fails.
+        UserError: If the model or the device is unknown, its weights are not at hand or do not fit, or a user's file
+            fails.
     """
-    flush_denormals(device)
+    device = choose_device(device) if isinstance(device, str) else device
     override = input_format or InputFormat()
-    with _random_state_kept(), torch.inference_mode(False), torch.enable_grad():
+    with denormals_flushed(device), _random_state_kept(), torch.inference_mode(False), torch.enable_grad():
         loaded = _load(spec, weights is None, override, progress)
         labels, notes = loaded.labels, list(loaded.notes)
         if override.classes is not None:
@@ -152,7 +155,9 @@ def _load(spec: str, trained: bool, override: InputFormat, progress: Callable[[s
         raise UserError(f"unknown model {spec!r}: use {SPECS}")
     network = load_network(spec)
     frame, normalisation = own_format(network, spec, override)
-    classes = getattr(network, "classes", None) if override.classes is None else None
+    classes = said_of(network, "classes", spec) if override.classes is None else None
+    if isinstance(classes, Integral | nn.Module):  # a number of classes, a layer
+        classes = None
     return _Loaded(network, frame, normalisation, labels_of(classes, f"the attribute classes of {spec}"))
 
 
@@ -242,7 +247,13 @@ def _load_timm(name: str, *, trained: bool) -> _Loaded:
 
     if not timm.is_model(name.split(".")[0]):
         raise UserError(f"timm has no model {name!r}: see timm.list_models()")
-    network = timm.create_model(name, pretrained=False)
+    try:
+        network = timm.create_model(name, pretrained=False)
+    except RuntimeError as error:
+        model, _, tag = name.partition(".")
+        if not tag or "pretrained tag" not in str(error):
+            raise
+        raise UserError(f"timm has no weights {tag!r} of {model}: see timm.list_pretrained('{model}*')") from None
     if trained:
         load_weights(network, _timm_file(network, name), f"timm:{name}")
     config = resolve_data_config({}, model=network)

@@ -74,15 +74,15 @@ class Stage(Options):
         perturbations: What replaces perturbed pixels, see ``masks/perturb.py``: each pass the next one; with ``drop``,
             the one under which an image's class holds out most.
         jitter: Largest random shift of the perturbed image in a pass, in pixels of a frame of 224, in [0, 224].
-        l1: Weight of the mean of the mask, >= 0 (paper: 0.01).
-        tv: Weight of the total variation, >= 0 (paper: 1e-4 smooth, 1 crisp).
-        beta: Exponent of the total variation, > 0 (paper: 3).
-        sparsity: Weight of mean m (1 - m), >= 0 (paper: 0 smooth, 2 crisp).
+        l1: Weight of the mean of the mask, in [0, 1e6] (paper: 0.01).
+        tv: Weight of the total variation, in [0, 1e6] (paper: 1e-4 smooth, 1 crisp).
+        beta: Exponent of the total variation, in [0.5, 10] (paper: 3).
+        sparsity: Weight of mean m (1 - m), in [0, 1e6] (paper: 0 smooth, 2 crisp).
         area: Share of the frame that the mask takes, in [0, 1]: the mask is a field cut at a quantile, and l1 is not
             used. 0: what the loss makes of it (paper).
         wobble: Largest random change of that share in a pass, relative, in [0, 1).
         sharpness: Of that cut, at the first pass and from the pass ``ramp`` on, in 1 / standard deviation of the
-            field, > 0, the second value at least the first.
+            field, in [0.01, 1e4], the second value at least the first.
         ramp: Passes over which the cut sharpens, >= 0; no image stops before.
         drop: An image stops once its binary mask has lost this share (p0 - p) / p0 of its class under each
             perturbation, in [0, 1). 0: it never stops early (paper).
@@ -96,13 +96,13 @@ class Stage(Options):
     smoothing_gradient: bool = True
     perturbations: Annotated[tuple[Annotated[str, Named(parse_name, FORMS)], ...], Filled()] = ("blur:10",)
     jitter: Annotated[int, Range(ge=0, le=224)] = 0
-    l1: Annotated[float, Range(ge=0)] = 0.01
-    tv: Annotated[float, Range(ge=0)] = 1e-4
-    beta: Annotated[float, Range(gt=0)] = 3.0
-    sparsity: Annotated[float, Range(ge=0)] = 0.0
+    l1: Annotated[float, Range(ge=0, le=1e6)] = 0.01
+    tv: Annotated[float, Range(ge=0, le=1e6)] = 1e-4
+    beta: Annotated[float, Range(ge=0.5, le=10)] = 3.0
+    sparsity: Annotated[float, Range(ge=0, le=1e6)] = 0.0
     area: Annotated[float, Range(ge=0, le=1)] = 0.0
     wobble: Annotated[float, Range(ge=0, lt=1)] = 0.0
-    sharpness: tuple[Annotated[float, Range(gt=0)], Annotated[float, Range(gt=0)]] = (12.0, 32.0)
+    sharpness: tuple[Annotated[float, Range(ge=0.01, le=1e4)], Annotated[float, Range(ge=0.01, le=1e4)]] = (12.0, 32.0)
     ramp: Annotated[int, Range(ge=0)] = 20
     drop: Annotated[float, Range(ge=0, lt=1)] = 0.0
 

@@ -204,6 +204,19 @@ def test_a_train_that_returns_nothing_is_no_obstacle() -> None:
         assert not classifier.network.training
 
 
+def test_an_eval_that_fails_is_one_line() -> None:
+    class Failing(Tiny):
+        def train(self, mode: bool = True) -> "Failing":
+            raise KeyError("mode\nof mine")
+
+    network = Failing()
+    before = state(network)
+    with pytest.raises(UserError, match=r"eval\(\) fails: KeyError") as caught, wrapped(network):
+        pass
+    assert "\n" not in str(caught.value)
+    assert state(network) == before
+
+
 def test_a_network_made_under_inference_mode_has_gradients_all_the_same() -> None:
     with torch.inference_mode():
         network = Tiny()

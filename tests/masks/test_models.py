@@ -95,11 +95,49 @@ def test_class_lists_of_another_length_are_refused(tmp_path: Path, classes: str,
         load_classifier(f"{tmp_path}/net.py:Net", input_format=given)
 
 
+@pytest.mark.parametrize("classes", ["3", "4", "nn.Linear(1, 3)"])
+def test_a_number_or_a_layer_named_classes_is_no_class_list(tmp_path: Path, classes: str) -> None:
+    (tmp_path / "net.py").write_text(NET.format(classes=f"classes = {classes}"))
+    assert load_classifier(f"{tmp_path}/net.py:Net").labels == []
+
+
+@pytest.mark.parametrize("name", ["classes", "mean", "std", "input_size", "interpolation"])
+def test_a_property_that_fails_is_one_line(tmp_path: Path, name: str) -> None:
+    fails = f"{name} = property(lambda self: 1 / 0)"
+    (tmp_path / "net.py").write_text(NET.format(classes=fails))
+    with pytest.raises(UserError, match=f"{name} of the network of .* fails: ZeroDivisionError") as caught:
+        load_classifier(f"{tmp_path}/net.py:Net")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_tag_that_timm_does_not_know_is_one_line() -> None:
+    with pytest.raises(UserError, match=r"no weights 'nonexistent' of resnet18"):
+        load_classifier("timm:resnet18.nonexistent")
+
+
+def test_devices_are_named_as_on_the_command_line(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(NET.format(classes=""))
+    wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    assert load_classifier(f"{tmp_path}/net.py:Net", device="auto").device.type == wanted
+    with pytest.raises(UserError, match="unknown device"):
+        load_classifier(f"{tmp_path}/net.py:Net", device="abacus")
+
+
+@pytest.mark.parametrize("spec", ["timm:resnet18", "timm:nothing"])
+def test_denormal_numbers_are_as_before_after_loading(spec: str) -> None:
+    torch.set_flush_denormal(False)
+    try:
+        load_classifier(spec, weights="none")
+    except UserError:
+        assert spec == "timm:nothing"
+    assert float(torch.tensor(1e-40) * 1) > 0
+
+
 def test_a_class_list_goes_before_the_attribute(tmp_path: Path) -> None:
-    (tmp_path / "net.py").write_text(NET.format(classes="classes = 3"))
+    (tmp_path / "net.py").write_text(NET.format(classes="classes = 'abc'"))
     (tmp_path / "classes.csv").write_text("2,fox\n0,cat\n1,dog\n")
     spec = f"{tmp_path}/net.py:Net"
-    with pytest.raises(UserError, match="int is no list of class names"):
+    with pytest.raises(UserError, match="str is no list of class names"):
         load_classifier(spec)
     loaded = load_classifier(spec, input_format=InputFormat(classes=tmp_path / "classes.csv"))
     assert [label.name for label in loaded.labels] == ["cat", "dog", "fox"]

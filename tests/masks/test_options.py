@@ -129,6 +129,15 @@ def test_names_of_presets_are_names(name):
     assert parse_name(name)[0] == type(parse_perturbation(name)).__name__.lower()
 
 
+@pytest.mark.parametrize(
+    "values",
+    [{"beta": 1e-6}, {"beta": 100}, {"l1": 1e300}, {"tv": 1e30}, {"sparsity": 1e7}, {"sharpness": (1e-300, 1e300)}],
+)
+def test_numbers_with_which_losses_overflow_are_refused(values):
+    with pytest.raises(OptionError, match=r"in \["):
+        Stage(**values)
+
+
 @pytest.mark.parametrize("sharpness", [(12.0, 11.9), (0.0, 1.0)])
 def test_a_cut_gets_sharper(sharpness):
     with pytest.raises(OptionError, match=r"Stage\.sharpness"):
