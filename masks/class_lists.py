@@ -6,6 +6,7 @@ A list comes as the attribute ``classes`` of a network or as a file:
 ``["cat", "dog"]``                        in the order of the logits
 ``{0: "cat", 1: "dog"}``                  names by index, as ``id2label`` of Hugging Face
 ``{"cat": 0, "dog": 1}``                  indices by name, as ``class_to_idx`` of torchvision
+``{"classes": ["cat", "dog"]}``           any of these under the key ``classes``, ``id2label`` or ``class_to_idx``
 ``{0: ["n02123045", "tabby"], ..}``       WordNet id and name by index, as Keras has it
 lines ``cat``                             in the order of the logits; blank lines are left out
 lines ``0,cat``, ``cat,0``, ``0 cat``     if each line has an index of its own, from 0 on without a gap
@@ -40,7 +41,8 @@ _SEPARATOR = r"\s*[,;:\t]\s*|\s+"
 _INDEX_FIRST = re.compile(rf"(\d{{1,9}})(?:{_SEPARATOR})(.*\S)")
 _INDEX_LAST = re.compile(rf"(.*?\S)(?:{_SEPARATOR})(\d{{1,9}})")
 _SYNSET = re.compile(r"(n\d{8})\s+(.+)")
-_NESTED = ("id2label", "class_to_idx")
+_NESTED = ("id2label", "class_to_idx", "classes")
+_HEADINGS = ("name", "names", "class", "classes", "label", "labels")
 
 
 def labels_of(classes: object, what: str) -> list[ClassLabel]:
@@ -55,11 +57,12 @@ def labels_of(classes: object, what: str) -> list[ClassLabel]:
     """
     if classes is None:
         return []
+    if isinstance(classes, Mapping):
+        classes = next((classes[key] for key in _NESTED if isinstance(classes.get(key), Mapping | list)), classes)
     if isinstance(classes, np.ndarray):
         classes = classes.tolist()
     if isinstance(classes, Mapping):
-        nested = [key for key in _NESTED if isinstance(classes.get(key), Mapping)]
-        entries = _by_index(classes[nested[0]] if nested else classes, what)
+        entries = _by_index(classes, what)
     elif isinstance(classes, Sequence) and not isinstance(classes, str | bytes):
         entries = list(classes)
     else:
@@ -148,7 +151,8 @@ def _table(text: str, what: str) -> list[Any]:
     except ValueError as error:
         raise UserError(f"{what} is damaged: {error}") from None
     if all(len(fields) == 1 for fields in found):
-        return [fields[0] for fields in found]
+        names = [fields[0] for fields in found]
+        return names[1:] if len(names) > 1 and names[0].lower() in _HEADINGS else names
     for body in (found, found[1:]):  # with a heading
         if not body or any(len(fields) < 2 for fields in body):
             continue
@@ -180,8 +184,8 @@ def _listed(lines: list[str], what: str) -> list[Any]:
         if len(matches) < len(lines):
             continue
         indices, names = [int(match[index]) for match in matches], [match[name].strip('"') for match in matches]
-        if pattern is _INDEX_LAST and len(set(names)) < len(names):
-            continue  # class 0, class 1: the number belongs to the name
+        if len(set(names)) < len(names):
+            continue  # class 0, class 1 or 0 day old, 1 day old: the number belongs to the name
         if sorted(indices) == list(range(1, len(lines) + 1)):
             raise UserError(f"{what} counts from 1, logits from 0: take the numbers away, or begin at 0")
         if sorted(indices) == list(range(len(lines))):

@@ -61,7 +61,8 @@ def class_folders(folder: Path) -> list[Path]:
         The folders with pictures in sorted order, or an empty list where the folder itself is a class folder.
 
     Raises:
-        UserError: If the folder is not there or is not a folder, or holds pictures as well as class folders.
+        UserError: If the folder is not there or is not a folder, holds pictures as well as class folders, or has its
+            class folders in a folder ``images``.
     """
     files, folders = _look_into(folder)
     pictures = [file for file in files if _is_picture(file)]
@@ -77,6 +78,10 @@ def class_folders(folder: Path) -> list[Path]:
             _log.warning("passed over, inside of the class folder %s: %s", folder, names)
         return []
     if [child.name.casefold() for child in holding] == [NESTED]:
+        deeper = _look_into(holding[0])
+        if not any(map(_is_picture, deeper[0])):
+            classes = _list([child.name for child in deeper[1] if _holds_pictures(child, deeper=True)])
+            raise UserError(f"{folder} holds no pictures, but class folders lie deeper ({classes}): give {holding[0]}")
         return []
     passed = sorted(child.name for child in folder.iterdir() if child.is_dir() and child not in holding)
     if holding and passed:

@@ -3,7 +3,8 @@
 A file may hold the state dict itself or under a key (``state_dict``, ``model``, ``net``, ``state_dict_ema``, ..), and
 its names may have a prefix (``module.`` of DataParallel, ``_orig_mod.`` of torch.compile, ``model.`` of Lightning,
 several of them). Every state dict in the file is tried with and without such prefixes; the first with which each
-tensor of the network finds one of its name and shape is taken. Nothing is ever loaded in part.
+tensor of the network finds one of its name and shape is taken. Nothing is ever loaded in part. Entries beside the
+tensors that are none are passed on where the network has such a state of its own, else noted.
 
 A last layer of another number of classes is replaced where the user gives that many class names and all else fits.
 """
@@ -28,16 +29,17 @@ WRAPPERS = ("module", "_orig_mod", "model", "net", "network")
 """Names under which a network usually stands in another module, beside losses and metrics."""
 
 _COUNTERS = ("num_batches_tracked", "total_ops", "total_params")  # of batch norm in training, of profilers
+_EXTRA = "_extra_state"  # what get_extra_state() of a module gave, of any type
 _DEPTH = 4  # keys below each other under which a state dict is looked for
 _SAVE = "save network.state_dict() and give that file"
 
 
-def read_state_dicts(path: Path) -> list[tuple[str, dict[str, Tensor]]]:
+def read_state_dicts(path: Path) -> list[tuple[str, dict[str, Any]]]:
     """The state dicts in a file, read without running any code in it.
 
     Returns:
-        The keys under which each lies, joined by dots (empty for the file itself), and the state dict; averaged ones,
-        with ``ema`` in their keys, last.
+        The keys under which each lies, joined by dots (empty for the file itself), and the state dict, a tensor at
+        least and whatever stands beside it; averaged ones, with ``ema`` in their keys, last.
 
     Raises:
         UserError: If the file is not there, is damaged, holds Python objects or no state dict.
@@ -83,16 +85,20 @@ def _begins_as_safetensors(start: bytes, size: int) -> bool:
     return start[8:] == b"{" and int.from_bytes(start[:8], "little") <= size - 8
 
 
-def _state_dicts(content: Any, key: str, depth: int, seen: set[int]) -> Iterator[tuple[str, dict[str, Tensor]]]:
+def _state_dicts(content: Any, key: str, depth: int, seen: set[int]) -> Iterator[tuple[str, dict[str, Any]]]:
     if not isinstance(content, Mapping) or id(content) in seen:
         return
     seen.add(id(content))
-    if content and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()):
-        yield key, dict(content)
-    elif depth > 1:
-        for name, value in content.items():
-            if isinstance(name, str):
-                yield from _state_dicts(value, f"{key}.{name}".lstrip("."), depth - 1, seen)
+    named = {name: value for name, value in content.items() if isinstance(name, str)}
+    below = [
+        found
+        for name, value in named.items()
+        if depth > 1 and not name.endswith(_EXTRA)
+        for found in _state_dicts(value, f"{key}.{name}".lstrip("."), depth - 1, seen)
+    ]
+    if not below and any(isinstance(value, Tensor) for value in named.values()):
+        yield key, named
+    yield from below
 
 
 @dataclass(frozen=True)
@@ -105,6 +111,8 @@ class Fit:
         unknown: Its names that the network lacks.
         others: Names whose tensors have another shape or kind.
         left_out: Its names outside of the prefix, of other modules than the network.
+        objects: What is no tensor in it nor in the network, under the network's names.
+        unused: Its names of what is no tensor and nothing of the network's.
         key: Where it lies in the file.
         prefix: What was taken off its names.
     """
@@ -114,6 +122,8 @@ class Fit:
     unknown: list[str]
     others: list[str]
     left_out: list[str]
+    objects: dict[str, Any]
+    unused: list[str]
     key: str
     prefix: str
 
@@ -138,8 +148,9 @@ def load_weights(network: nn.Module, path: Path, spec: str, *, names: int = 0) -
     Raises:
         UserError: If the file cannot be read, its weights are not finite, or are those of another network.
     """
-    own = {name: value for name, value in network.state_dict().items() if isinstance(value, Tensor)}
-    fits = [fit for key, state in read_state_dicts(path) for fit in _fits(own, key, state)]
+    everything = network.state_dict()
+    own = _tensors(everything)
+    fits = [fit for key, state in read_state_dicts(path) for fit in _fits(everything, key, state)]
     fit = min(fits, key=lambda fit: fit.faults)  # the first of them
     notes = _taken(fit, [other for other in fits if other is not fit and not other.faults], path)
     if fit.faults:
@@ -148,19 +159,23 @@ def load_weights(network: nn.Module, path: Path, spec: str, *, names: int = 0) -
     if broken:
         raise UserError(f"`weights` {path} holds numbers that are not finite (NaN or infinite), first in {broken[0]!r}")
     try:
-        network.load_state_dict(fit.state, strict=False)
+        network.load_state_dict(fit.state | fit.objects, strict=False)
     except Exception as error:  # modules may have their own way of loading
         raise UserError(f"`weights` {path} do not load into {spec}: {str(error).splitlines()[0][:200]}") from error
     return notes
 
 
-def _fits(own: Mapping[str, Tensor], key: str, state: Mapping[str, Tensor]) -> Iterator[Fit]:
+def _fits(everything: Mapping[str, Any], key: str, found: Mapping[str, Any]) -> Iterator[Fit]:
     """A state dict with the prefixes that its names and those of the network share on and off, plainest first."""
+    own, state = _tensors(everything), _tensors(found)
+    beside = [name for name in found if name not in state]
     for ours in _shared(list(own)):
         for prefix in _prefixes(list(state)):
             inside = {ours + name.removeprefix(prefix): name for name in state if name.startswith(prefix)}
             common = {name: state[inside[name]] for name in own if name in inside}
             others = [name for name, value in common.items() if not _is_alike(value, own[name])]
+            places = {name: ours + name.removeprefix(prefix) for name in beside if name.startswith(prefix)}
+            used = {name: there for name, there in places.items() if there in everything and there not in own}
             counters = [name for name in others if name.endswith(_COUNTERS)]
             yield Fit(
                 {name: value for name, value in common.items() if name not in counters},
@@ -168,9 +183,15 @@ def _fits(own: Mapping[str, Tensor], key: str, state: Mapping[str, Tensor]) -> I
                 [there for name, there in inside.items() if name not in own and not name.endswith(_COUNTERS)],
                 [name for name in others if name not in counters],
                 [name for name in state if not name.startswith(prefix)],
+                {there: found[name] for name, there in used.items()},
+                [name for name in beside if name not in used],
                 key,
                 prefix,
             )
+
+
+def _tensors(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    return {name: value for name, value in state.items() if isinstance(value, Tensor)}
 
 
 def _shared(names: Sequence[str]) -> list[str]:
@@ -231,6 +252,8 @@ def _taken(fit: Fit, rivals: list[Fit], path: Path) -> list[str]:
         notes.append(
             f"weights: {len(fit.left_out)} tensors without that prefix are left out, first {fit.left_out[0]!r}"
         )
+    if fit.unused:
+        notes.append(f"weights: what is no tensor is left out: {', '.join(fit.unused)}"[:200])
     return notes
 
 

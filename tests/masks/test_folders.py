@@ -164,6 +164,15 @@ def test_pictures_in_one_folder_of_a_class_folder_are_found(tmp_path: Path) -> N
     assert listed == ["n01443537_boxes.txt", "a.JPEG", "b.JPEG"]
 
 
+def test_class_folders_below_images_are_named(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        fill(tmp_path / "world" / "images" / name, "1.jpg")
+    fill(tmp_path / "world" / "masks", "a.npz")
+    with pytest.raises(UserError, match=r"world holds no pictures, .* \(cat, dog\): give .*world/images$"):
+        class_folders(tmp_path / "world")
+    assert names(class_folders(tmp_path / "world" / "images")) == ["cat", "dog"]
+
+
 def test_a_folder_of_roots_says_that_classes_lie_deeper(tmp_path: Path) -> None:
     for name in ("cat", "dog"):
         fill(tmp_path / "train" / name, "1.jpg")

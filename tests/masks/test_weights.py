@@ -68,6 +68,8 @@ SAVED: dict[str, Callable[[], Any]] = {
     "state_dict_ema": lambda: {"state_dict_ema": PLAIN},
     "two levels": lambda: {"checkpoint": {"weights": PLAIN, "step": 1}},
     "another network first": lambda: {"discriminator": {"w": torch.ones(3)}, "generator": PLAIN},
+    "a number beside": lambda: PLAIN | {"epoch": 3, "arch": "net"},
+    "settings beside": lambda: {"model": PLAIN | {"epoch": 3}, "settings": {"rate": 0.1}, "step": torch.tensor(3)},
     "half": lambda: {name: value.half() if value.is_floating_point() else value for name, value in PLAIN.items()},
 }
 
@@ -81,6 +83,30 @@ def test_usual_ways_to_save_are_found(tmp_path: Path, name: str, kind: str) -> N
     wanted = PLAIN if name != "half" else {k: v.half().float() for k, v in PLAIN.items()}
     assert equals(network, wanted)
     assert bool(notes) == (name not in ("plain", "profiled", "without counters", "half"))
+
+
+def test_state_that_is_no_tensor_is_passed_on_or_noted(tmp_path: Path) -> None:
+    class Extra(Net):
+        seen: Any = None
+
+        def get_extra_state(self) -> Any:
+            return self.seen
+
+        def set_extra_state(self, state: Any) -> None:
+            self.seen = state
+
+    for prefix in ("", "module."):
+        trained = Extra()
+        trained.seen = {"classes": ["a", "b"], "means": torch.ones(3)}
+        torch.save(prefixed(prefix, trained.state_dict()) | {"epoch": 3}, tmp_path / "w.pt")
+        network = Extra()
+        notes = load_weights(network, tmp_path / "w.pt", "net")
+        assert equals(network, dict(trained.named_parameters()))
+        assert network.seen["classes"] == ["a", "b"]
+        assert notes[-1] == "weights: what is no tensor is left out: epoch"
+        plain = Net()
+        assert "_extra_state" in load_weights(plain, tmp_path / "w.pt", "net")[-1]
+        assert equals(plain, dict(trained.named_parameters()))
 
 
 def test_safetensors_are_known_by_their_content(tmp_path: Path) -> None:
