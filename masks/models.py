@@ -31,7 +31,7 @@ from masks.class_lists import check_count, labels_of, read_classes
 from masks.class_names import ClassLabel, numbered
 from masks.classifier import Classifier, Normalisation
 from masks.errors import UserError
-from masks.frozen import denormals_flushed
+from masks.frozen import flush_denormals
 from masks.images import Frame
 from masks.input_format import overridden, own_format, said_of
 from masks.input_options import InputFormat
@@ -82,7 +82,7 @@ def load_classifier(
     device: torch.device | str = "cpu",
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Classifier:
-    """Loads the network of a model specification.
+    """Loads the network of a model specification; on a CPU, denormal numbers are rounded to zero from then on.
 
     Args:
         spec: See the module's table.
@@ -98,7 +98,8 @@ def load_classifier(
     """
     device = choose_device(device) if isinstance(device, str) else device
     override = input_format or InputFormat()
-    with denormals_flushed(device), _random_state_kept(), torch.inference_mode(False), torch.enable_grad():
+    flush_denormals(device)
+    with _random_state_kept(), torch.inference_mode(False), torch.enable_grad():
         loaded = _load(spec, weights is None, override, progress)
         labels, notes = loaded.labels, list(loaded.notes)
         if override.classes is not None:

@@ -12,3 +12,9 @@ def steady_threads():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", os.environ.get("OMP_NUM_THREADS") or str(torch.get_num_threads()))
         yield
+
+
+@pytest.fixture(autouse=True)
+def denormals_rounded():
+    """On before torch has threads, as `load_classifier` sees to it; no test leaves it off for the others."""
+    torch.set_flush_denormal(True)

@@ -104,7 +104,10 @@ def test_an_image_is_what_enters_the_last_linear_layer():
 
 
 def test_a_network_without_a_feature_map_cannot_choose():
-    with network(nn.Flatten(), nn.Linear(3 * 32 * 32, 4)) as classifier, pytest.raises(UserError, match="--pairs all"):
+    with (
+        network(nn.Flatten(), nn.Linear(3 * 32 * 32, 4)) as classifier,
+        pytest.raises(UserError, match="give `pairs` all"),
+    ):
         encode(classifier, [np.zeros((32, 32, 3), np.uint8)])
 
 
