@@ -65,18 +65,16 @@ def sheet(title: str, subtitle: str, pictures: Sequence[Picture], captions: Sequ
     return page
 
 
-def retitled(page: Image.Image, title: str) -> Image.Image:
-    """A sheet with another title: what :func:`sheet` gives for it and the same pictures.
+def retitle(page: Image.Image, title: str) -> None:
+    """Gives a sheet another title: it becomes what :func:`sheet` gives for that and the same pictures.
 
     Args:
-        page: A sheet.
+        page: A sheet, which is changed.
         title: What the summary shows, or its number.
     """
-    image = page.copy()
-    draw = ImageDraw.Draw(image)
-    draw.rectangle((0, 0, image.width, _SUBTITLE - 1), _PAPER)
-    _title(draw, title, image.width)
-    return image
+    draw = ImageDraw.Draw(page)
+    draw.rectangle((0, 0, page.width, _SUBTITLE - 1), _PAPER)
+    _title(draw, title, page.width)
 
 
 def _title(draw: ImageDraw.ImageDraw, title: str, width: int) -> None:
