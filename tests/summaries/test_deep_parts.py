@@ -4,11 +4,11 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-import torch
 
 from clustering.deep import DeepEncoder
 from masks.models import load_classifier
 from summaries.arrays import ANYTHING, read_arrays
+from summaries.folders import claimed
 from summaries.settings import override
 from summaries.stages.matched import read_matched
 from summaries.stages.parts import run_matching
@@ -29,7 +29,8 @@ def test_a_killed_matching_goes_on_with_the_same_reduced_descriptors(copy, encod
             yield classifier
 
     def matched(key, tick):
-        counts = run_matching(copy, settings, network, device=torch.device("cpu"), jobs=1, key=key, tick=tick)
+        with claimed(copy, "run"):
+            counts = run_matching(copy, settings, network, device="cpu", jobs=1, key=key, tick=tick)
         assert counts["descriptor"] == "deep"
         return (copy / "work" / "similarity.npz").read_bytes()
 
