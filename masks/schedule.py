@@ -74,15 +74,15 @@ class Stage(Options):
         perturbations: What replaces perturbed pixels, see ``masks/perturb.py``: each pass the next one; with ``drop``,
             the one under which an image's class holds out most.
         jitter: Largest random shift of the perturbed image in a pass, in pixels of a frame of 224, in [0, 224].
-        l1: Weight of the mean of the mask, in [0, 1e6] (paper: 0.01).
-        tv: Weight of the total variation, in [0, 1e6] (paper: 1e-4 smooth, 1 crisp).
+        l1: Weight of the mean of the mask, in [0, 1e+06] (paper: 0.01).
+        tv: Weight of the total variation, in [0, 1e+06] (paper: 1e-4 smooth, 1 crisp).
         beta: Exponent of the total variation, in [0.5, 10] (paper: 3).
-        sparsity: Weight of mean m (1 - m), in [0, 1e6] (paper: 0 smooth, 2 crisp).
+        sparsity: Weight of mean m (1 - m), in [0, 1e+06] (paper: 0 smooth, 2 crisp).
         area: Share of the frame that the mask takes, in [0, 1]: the mask is a field cut at a quantile, and l1 is not
             used. 0: what the loss makes of it (paper).
         wobble: Largest random change of that share in a pass, relative, in [0, 1).
         sharpness: Of that cut, at the first pass and from the pass ``ramp`` on, in 1 / standard deviation of the
-            field, in [0.01, 1e4], the second value at least the first.
+            field, in [0.01, 10000], the second value at least the first.
         ramp: Passes over which the cut sharpens, >= 0; no image stops before.
         drop: An image stops once its binary mask has lost this share (p0 - p) / p0 of its class under each
             perturbation, in [0, 1). 0: it never stops early (paper).

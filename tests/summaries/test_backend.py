@@ -206,6 +206,7 @@ def test_what_the_user_sets_is_over_the_record_and_the_record_over_what_is_free(
 
 def test_a_run_keeps_its_threads_and_torch_gets_its_own_back(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(backend, "cores", lambda: 4)
     before, info = torch.get_num_threads(), {"threads": 3}
     with steady_threads(info):
         assert torch.get_num_threads() == 3

@@ -88,7 +88,7 @@ def test_nearest_pairs_without_feature_maps_are_refused_before_any_work(tmp_path
     wanted = job(tmp_path)
     similarity = replace(wanted.settings.similarity, pairs="knn:1")
     wanted = replace(wanted, settings=replace(wanted.settings, similarity=similarity))
-    with pytest.raises(UserError, match="--pairs all"):
+    with pytest.raises(UserError, match="give `pairs` all"):
         run(wanted, classifier(Sure()))
     assert not (tmp_path / "run" / "images.csv").exists()
 
