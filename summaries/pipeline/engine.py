@@ -70,8 +70,11 @@ class Pipeline:
 
     def is_done(self, stage: Stage[Context], context: Context) -> bool:
         """Whether a stage was done with the same version and inputs, and its files are there as it left them."""
+        return self._is_done(stage, context, self._key(stage, context))
+
+    def _is_done(self, stage: Stage[Context], context: Context, inputs: dict[str, Any]) -> bool:
         before = self.info["stages"].get(stage.name, {})
-        same = before.get("status") == "done" and before.get("inputs") == self._key(stage, context)
+        same = before.get("status") == "done" and before.get("inputs") == inputs
         return (
             same
             and stage.name not in self.force
@@ -81,10 +84,10 @@ class Pipeline:
 
     def do(self, stage: Stage[Context], context: Context) -> None:
         """Does a stage, unless it is done."""
-        if self.is_done(stage, context):
+        inputs, before = self._key(stage, context), self.info["stages"].get(stage.name, {})
+        if self._is_done(stage, context, inputs):
             say(f"{stage.name}: unchanged, kept")
             return
-        inputs, before = self._key(stage, context), self.info["stages"].get(stage.name, {})
         why = _why(before, inputs, stage.name in self.force)
         say(f"{stage.name}: {why}" if why else f"{stage.name} ...")
         versions = {name: importlib.metadata.version(name) for name in stage.packages}
