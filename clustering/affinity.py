@@ -25,8 +25,8 @@ from scipy.stats import rankdata
 from sklearn.cluster import AffinityPropagation
 from sklearn.exceptions import ConvergenceWarning
 
-from clustering.message_passing import pass_messages
-from clustering.options import AffinityOptions
+from visual_summaries.clustering.message_passing import pass_messages
+from visual_summaries.clustering.options import AffinityOptions
 
 DENSE_PARTS = 3000
 """Most parts that scikit-learn clusters: its six float64 matrices (P, P) are 430 MB then."""

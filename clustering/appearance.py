@@ -14,11 +14,11 @@ import logging
 import numpy as np
 import torch
 
-from clustering.deep import DeepEncoder
-from clustering.options import AppearanceOptions
-from masks.classifier import Classifier
-from masks.errors import UserError
-from masks.layers import feature_layers
+from visual_summaries.clustering.deep import DeepEncoder
+from visual_summaries.clustering.options import AppearanceOptions
+from visual_summaries.masks.classifier import Classifier
+from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.layers import feature_layers
 
 _log = logging.getLogger(__name__)
 

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from clustering.matching import FRAME_SIDE, Features
-from clustering.options import MatchingOptions
+from visual_summaries.clustering.matching import FRAME_SIDE, Features
+from visual_summaries.clustering.options import MatchingOptions
 
 METHODS = ("nam", "lom")
 """Of `MatchingOptions.method`, those that are computed here."""

@@ -21,9 +21,9 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.ops import roi_align
 
-from clustering.options import DeepOptions
-from masks.classifier import Classifier
-from masks.layers import feature_layers, last_block, record
+from visual_summaries.clustering.options import DeepOptions
+from visual_summaries.masks.classifier import Classifier
+from visual_summaries.masks.layers import feature_layers, last_block, record
 
 
 class DeepEncoder:

@@ -38,7 +38,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from clustering.options import MatchingOptions
+from visual_summaries.clustering.options import MatchingOptions
 
 FRAME_SIDE = 224
 """Shorter side of the frame in which offsets are measured, pixels."""

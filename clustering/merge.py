@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from clustering.options import PruneOptions
-from clustering.pairs import adjacency
+from visual_summaries.clustering.options import PruneOptions
+from visual_summaries.clustering.pairs import adjacency
 
 SHARE = 0.5
 """Of the known similarities between two summaries that has to reach the goal."""

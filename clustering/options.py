@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from masks.errors import UserError
-from masks.options import Filled, Named, Options, Range
+from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.options import Filled, Named, Options, Range
 
 ALL = "all"
 

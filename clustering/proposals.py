@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
-from clustering.grouping import groupings
-from clustering.options import ProposalOptions
-from clustering.regions import regions
+from visual_summaries.clustering.grouping import groupings
+from visual_summaries.clustering.options import ProposalOptions
+from visual_summaries.clustering.regions import regions
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.metrics import structural_similarity
 
-from clustering.options import PruneOptions
+from visual_summaries.clustering.options import PruneOptions
 
 
 @dataclass(frozen=True)

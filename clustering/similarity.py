@@ -41,11 +41,11 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from threadpoolctl import threadpool_limits
 
-from clustering import batched
-from clustering.matching import Features, match, match_both
-from clustering.options import SimilarityOptions
-from clustering.pairs import all_pairs
-from clustering.tiles import Highest, Store, Tile, in_tiles
+from visual_summaries.clustering import batched
+from visual_summaries.clustering.matching import Features, match, match_both
+from visual_summaries.clustering.options import SimilarityOptions
+from visual_summaries.clustering.pairs import all_pairs
+from visual_summaries.clustering.tiles import Highest, Store, Tile, in_tiles
 
 ON_DEVICE = 4
 """Threads that may share a device: one tile is computed while others are read, moved and packed."""

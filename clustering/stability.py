@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score
 
-from masks.options import Options, Range
+from visual_summaries.masks.options import Options, Range
 
 Cluster = Callable[[NDArray[np.int64], int], Mapping[str, NDArray[np.int64]]]
 """Clusters some parts, given by their indices, with a seed: labels in the order of the indices, by method."""

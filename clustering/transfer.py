@@ -26,9 +26,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from clustering.deep import sample
-from clustering.matching import FRAME_SIDE, Features
-from masks.options import Options, Range
+from visual_summaries.clustering.deep import sample
+from visual_summaries.clustering.matching import FRAME_SIDE, Features
+from visual_summaries.masks.options import Options, Range
 
 _STEP = 4
 _SHIFTS = 30

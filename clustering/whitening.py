@@ -136,7 +136,7 @@ def whitening(statistics: HogStatistics, regulariser: float = REGULARISER) -> Wh
 @cache
 def packaged_statistics() -> HogStatistics:
     """The statistics that come with the package (see `scripts/estimate_hog_statistics.py`)."""
-    source = resources.files("clustering") / "data" / "hog_statistics.npz"
+    source = resources.files("visual_summaries.clustering") / "data" / "hog_statistics.npz"
     with source.open("rb") as file, np.load(file, allow_pickle=False) as data:
         return HogStatistics(
             data["mean"].astype(np.float64),

@@ -28,13 +28,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from masks.classifier import Classifier
-from masks.evaluate import most_salient
-from masks.gradients import gradient_of, with_gradients
-from masks.layers import feature_layers
-from masks.objective import log_odds
-from masks.options import Options, Range
-from masks.perturb import Blur, Perturbation
+from visual_summaries.masks.classifier import Classifier
+from visual_summaries.masks.evaluate import most_salient
+from visual_summaries.masks.gradients import gradient_of, with_gradients
+from visual_summaries.masks.layers import feature_layers
+from visual_summaries.masks.objective import log_odds
+from visual_summaries.masks.options import Options, Range
+from visual_summaries.masks.perturb import Blur, Perturbation
 
 Mask = npt.NDArray[np.bool_]
 

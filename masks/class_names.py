@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from masks.errors import UserError
-from masks.text_files import parse_json, read_text, rows
+from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.text_files import parse_json, read_text, rows
 
 
 class UnknownClassError(UserError):

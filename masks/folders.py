@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from masks.errors import UserError
-from masks.ids import safe_id
+from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.ids import safe_id
 
 MADE_BY_PROGRAMS = frozenset(
     ("@eaDir", "@Recycle", "#recycle", "$RECYCLE.BIN", "System Volume Information", "__MACOSX", "lost+found")
@@ -47,7 +47,7 @@ class ImageFile:
 
 def _is_picture(path: Path) -> bool:
     """Whether a file's suffix is one of a format that is read."""
-    from masks.reading import is_image_name  # here, because decoders are slow to import
+    from visual_summaries.masks.reading import is_image_name  # here, because decoders are slow to import
 
     return is_image_name(path)
 

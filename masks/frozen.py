@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from masks.errors import UserError
+from visual_summaries.masks.errors import UserError
 
 
 def flush_denormals(device: torch.device | str) -> None:

@@ -9,7 +9,7 @@ from typing import ParamSpec, TypeVar
 import torch
 from torch import Tensor
 
-from masks.errors import UserError
+from visual_summaries.masks.errors import UserError
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")

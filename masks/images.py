@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from masks.errors import UnusableImageError
-from masks.folders import ImageFile, class_folders, list_images
-from masks.reading import Photograph, is_image_name, read_image
+from visual_summaries.masks.errors import UnusableImageError
+from visual_summaries.masks.folders import ImageFile, class_folders, list_images
+from visual_summaries.masks.reading import Photograph, is_image_name, read_image
 
 __all__ = [
     "INTERPOLATIONS",

@@ -27,16 +27,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from masks.class_lists import check_count, labels_of, read_classes
-from masks.class_names import ClassLabel, numbered
-from masks.classifier import Classifier, Normalisation
-from masks.errors import UserError
-from masks.frozen import flush_denormals
-from masks.images import Frame
-from masks.input_format import overridden, own_format, said_of
-from masks.input_options import InputFormat
-from masks.user_file import absolute_spec, is_user_file, load_network
-from masks.weights import load_weights, read_state_dicts
+from visual_summaries.masks.class_lists import check_count, labels_of, read_classes
+from visual_summaries.masks.class_names import ClassLabel, numbered
+from visual_summaries.masks.classifier import Classifier, Normalisation
+from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.frozen import flush_denormals
+from visual_summaries.masks.images import Frame
+from visual_summaries.masks.input_format import overridden, own_format, said_of
+from visual_summaries.masks.input_options import InputFormat
+from visual_summaries.masks.user_file import absolute_spec, is_user_file, load_network
+from visual_summaries.masks.weights import load_weights, read_state_dicts
 
 __all__ = ["InputFormat", "absolute_spec", "choose_device", "load_classifier"]
 
@@ -172,7 +172,7 @@ def _known_names(labels: list[ClassLabel], known: Sequence[ClassLabel]) -> list[
 
 
 def _load_demo(spec: str, *, trained: bool, progress: Callable[[str, int, int], None] | None) -> _Loaded:
-    from masks import world
+    from visual_summaries.masks import world
 
     if spec not in ("demo", "demo:1", "demo:2", "demo:3", "demo:4"):
         raise UserError(f"unknown model {spec!r}: the embedded world's networks are demo and demo:1 to demo:4")

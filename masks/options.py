@@ -24,7 +24,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
 
-from masks.errors import UserError
+from visual_summaries.masks.errors import UserError
 
 LARGEST = 2**31
 """Whole numbers are smaller: larger ones do not pass through the arrays of all libraries."""

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from masks.errors import UserError
+from visual_summaries.masks.errors import UserError
 
 GREY = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in the grey that a network of one channel sees."""

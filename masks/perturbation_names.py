@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from masks.errors import UserError
+from visual_summaries.masks.errors import UserError
 
 Kind = Literal["blur", "pyramid", "noise", "constant"]
 

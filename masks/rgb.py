@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFile
 
-from masks.errors import UnusableImageError
+from visual_summaries.masks.errors import UnusableImageError
 
 STRIP = 1 << 22
 """Pixels of a strip."""

@@ -42,9 +42,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Annotated
 
-from masks.errors import UserError
-from masks.options import Filled, Named, Options, Range
-from masks.perturbation_names import FORMS, parse_name
+from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.options import Filled, Named, Options, Range
+from visual_summaries.masks.perturbation_names import FORMS, parse_name
 
 
 @dataclass(frozen=True)

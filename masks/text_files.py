@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from masks.errors import UserError
+from visual_summaries.masks.errors import UserError
 
 LIMIT = 10_000_000
 """Bytes that a list of names may have; what is larger is another kind of file."""

@@ -24,8 +24,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from masks.errors import UserError
-from masks.text_files import why_no_file
+from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.text_files import why_no_file
 
 
 def is_user_file(spec: str) -> bool:

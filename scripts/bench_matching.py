@@ -29,15 +29,15 @@ import torch
 from scipy.sparse import csr_array
 from threadpoolctl import threadpool_limits
 
-from clustering.descriptors import CELLS, CHANNELS
-from clustering.matching import Features, match_both
-from clustering.message_passing import pass_messages
-from clustering.options import AppearanceOptions, MatchingOptions, ProposalOptions, SimilarityOptions
-from clustering.similarity import ON_DEVICE, similarity
-from summaries.arrays import ANYTHING, read_arrays
-from summaries.backend import in_threads
-from summaries.files import write_npz
-from summaries.stages.parts import TileFolder
+from visual_summaries.clustering.descriptors import CELLS, CHANNELS
+from visual_summaries.clustering.matching import Features, match_both
+from visual_summaries.clustering.message_passing import pass_messages
+from visual_summaries.clustering.options import AppearanceOptions, MatchingOptions, ProposalOptions, SimilarityOptions
+from visual_summaries.clustering.similarity import ON_DEVICE, similarity
+from visual_summaries.summaries.arrays import ANYTHING, read_arrays
+from visual_summaries.summaries.backend import in_threads
+from visual_summaries.summaries.files import write_npz
+from visual_summaries.summaries.stages.parts import TileFolder
 
 FRAME = (224, 224)
 DISTINCT = 8

@@ -19,7 +19,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from summaries.cli import COMMANDS
+from visual_summaries.summaries.cli import COMMANDS
 
 GOAL = 0.7
 """Seconds of processor time that an answer may take."""
@@ -65,7 +65,7 @@ def main() -> None:
         print(f"{'python -c pass':<70} {bare:>8.2f} {1:>7.1f} {size:>5.0f}")
         slow = 0
         for line in lines:
-            seconds, memory = measure(["-m", "summaries", *line], options.times)
+            seconds, memory = measure(["-m", "visual_summaries", *line], options.times)
             shown = " ".join(line).replace(home, "...")
             slow += seconds >= GOAL
             print(

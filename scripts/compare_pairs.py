@@ -19,12 +19,12 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import adjusted_rand_score
 
-from clustering.affinity import propagate
-from summaries.cli import main as visual_summaries
-from summaries.cli.again import recorded_settings
-from summaries.cluster_evaluation import read_similarities
-from summaries.store import Run
-from summaries.truth import score
+from visual_summaries.clustering.affinity import propagate
+from visual_summaries.summaries.cli import main as visual_summaries
+from visual_summaries.summaries.cli.again import recorded_settings
+from visual_summaries.summaries.cluster_evaluation import read_similarities
+from visual_summaries.summaries.store import Run
+from visual_summaries.summaries.truth import score
 
 Part = tuple[str, float, float, float, float]
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from masks.images import is_image_name, list_images
-from summaries.files import write_png
-from summaries.pf_willow import read_benchmark
+from visual_summaries.masks.images import is_image_name, list_images
+from visual_summaries.summaries.files import write_png
+from visual_summaries.summaries.pf_willow import read_benchmark
 
 
 def main() -> None:

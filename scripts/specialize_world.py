@@ -19,15 +19,15 @@ from typing import Any
 
 import numpy as np
 
-from masks import world
-from masks.classifier import Classifier
-from specialize.features import Tap, look
-from specialize.model import base_classifier, read_model
-from specialize.tuning import Held, decide_all, right_along
-from summaries.cli import main as visual_summaries
-from summaries.files import read_json
-from summaries.store import Run
-from summaries.truth import read_truth
+from visual_summaries.masks import world
+from visual_summaries.masks.classifier import Classifier
+from visual_summaries.specialize.features import Tap, look
+from visual_summaries.specialize.model import base_classifier, read_model
+from visual_summaries.specialize.tuning import Held, decide_all, right_along
+from visual_summaries.summaries.cli import main as visual_summaries
+from visual_summaries.summaries.files import read_json
+from visual_summaries.summaries.store import Run
+from visual_summaries.summaries.truth import read_truth
 
 MARKED = range(60_000, 60_500)
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)

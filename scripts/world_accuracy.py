@@ -12,9 +12,9 @@ import time
 import numpy as np
 import torch
 
-from masks import world
-from masks.world.architecture import WIDTHS
-from masks.world.training import Training, train
+from visual_summaries.masks import world
+from visual_summaries.masks.world.architecture import WIDTHS
+from visual_summaries.masks.world.training import Training, train
 
 FRESH = range(10_000, 10_100)
 MARKED = range(30_000, 30_400)

@@ -1,6 +1,6 @@
 """From summaries to a better classifier: a linear SVM a summary, blended with the network (paper section 4.4).
 
-import specialize
+from visual_summaries import specialize
 classifier = specialize.load("models/six")
 with classifier: logits = classifier(images)
 """
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from masks.classifier import Classifier
-    from specialize.model import SpecializedClassifier
+    from visual_summaries.masks.classifier import Classifier
+    from visual_summaries.specialize.model import SpecializedClassifier
 
 __all__ = ["load"]
 
@@ -37,6 +37,6 @@ def load(
         UserError: The folder is none or is damaged, the classifier is another one, or the folder names a Python file
             and is not trusted.
     """
-    from specialize.model import load as load_model
+    from visual_summaries.specialize.model import load as load_model
 
     return load_model(folder, classifier, device=device, trust=trust)

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from specialize.options import NORMALISATIONS
+from visual_summaries.specialize.options import NORMALISATIONS
 
 LARGEST_BONUS = 8.0
 """Of ``bonus``, in logits: more than the distance of nearly any class from the winning one."""

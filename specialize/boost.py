@@ -8,19 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from masks.classifier import Classifier
-from masks.errors import UserError
-from masks.ids import path_on_record, recorded_path
-from specialize.build import ImageUse
-from specialize.controls import FURTHER, METHODS
-from specialize.evaluate import Evaluation, evaluate
-from specialize.leakage import Prints, check_apart
-from specialize.material import held_of
-from specialize.model import Model
-from specialize.photographs import Album, Looker, Photo, joined, list_photos
-from summaries.files import hash_file, read_csv
-from summaries.folders import inside
-from summaries.progress import progress, say
+from visual_summaries.masks.classifier import Classifier
+from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.ids import path_on_record, recorded_path
+from visual_summaries.specialize.build import ImageUse
+from visual_summaries.specialize.controls import FURTHER, METHODS
+from visual_summaries.specialize.evaluate import Evaluation, evaluate
+from visual_summaries.specialize.leakage import Prints, check_apart
+from visual_summaries.specialize.material import held_of
+from visual_summaries.specialize.model import Model
+from visual_summaries.specialize.photographs import Album, Looker, Photo, joined, list_photos
+from visual_summaries.summaries.files import hash_file, read_csv
+from visual_summaries.summaries.folders import inside
+from visual_summaries.summaries.progress import progress, say
 
 SEEN = ("train", "tuning", "negative", "others_tuning")
 """Roles of images that a model was made from, besides those of summaries."""

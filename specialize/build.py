@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from pydantic import Field
 from threadpoolctl import threadpool_limits
 
-from masks.classifier import Classifier
-from masks.errors import UserError
-from specialize.blend import plain_blend
-from specialize.controls import DRAWS, kmeans_groups, one_per_class, random_groups
-from specialize.description import SummaryRow
-from specialize.features import find_places, find_tap
-from specialize.leakage import BITS, check_apart
-from specialize.material import (
+from visual_summaries.masks.classifier import Classifier
+from visual_summaries.masks.errors import UserError
+from visual_summaries.specialize.blend import plain_blend
+from visual_summaries.specialize.controls import DRAWS, kmeans_groups, one_per_class, random_groups
+from visual_summaries.specialize.description import SummaryRow
+from visual_summaries.specialize.features import find_places, find_tap
+from visual_summaries.specialize.leakage import BITS, check_apart
+from visual_summaries.specialize.material import (
     Material,
     Parts,
     Source,
@@ -32,20 +32,20 @@ from specialize.material import (
     split_others,
     split_training,
 )
-from specialize.model import Model, write_arrays, write_description
-from specialize.options import Settings, SvmOptions
-from specialize.parts import find_shown, part_machines
-from specialize.photographs import Album, Looker, joined, list_photos
-from specialize.svm import Group, OneSidedError, Svms, gram_of, train
-from specialize.tuning import Method, candidates, choose_weight, decide_all, points, right_along
-from summaries.drawing import member_picture
-from summaries.files import Count, hash_file, read_json, write_bytes, write_csv
-from summaries.folders import claimed, inside, remove_files
-from summaries.gallery_pictures import jpeg
-from summaries.pipeline import PACKAGES
-from summaries.progress import progress, say
-from summaries.settings import plain
-from summaries.store import Run
+from visual_summaries.specialize.model import Model, write_arrays, write_description
+from visual_summaries.specialize.options import Settings, SvmOptions
+from visual_summaries.specialize.parts import find_shown, part_machines
+from visual_summaries.specialize.photographs import Album, Looker, joined, list_photos
+from visual_summaries.specialize.svm import Group, OneSidedError, Svms, gram_of, train
+from visual_summaries.specialize.tuning import Method, candidates, choose_weight, decide_all, points, right_along
+from visual_summaries.summaries.drawing import member_picture
+from visual_summaries.summaries.files import Count, hash_file, read_json, write_bytes, write_csv
+from visual_summaries.summaries.folders import claimed, inside, remove_files
+from visual_summaries.summaries.gallery_pictures import jpeg
+from visual_summaries.summaries.pipeline import PACKAGES
+from visual_summaries.summaries.progress import progress, say
+from visual_summaries.summaries.settings import plain
+from visual_summaries.summaries.store import Run
 
 PICTURES = "summaries"
 """Folder of the summaries' exemplars in a model folder."""

@@ -21,9 +21,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from clustering.baselines import kmeans
-from clustering.evaluate import random_clusters
-from specialize.svm import Group
+from visual_summaries.clustering.baselines import kmeans
+from visual_summaries.clustering.evaluate import random_clusters
+from visual_summaries.specialize.svm import Group
 
 DRAWS = 3
 """Draws of random groups."""

@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from masks.errors import UserError
-from specialize.blend import LARGEST_BONUS
-from specialize.features import Tap
-from specialize.options import NORMALISATIONS
-from specialize.places import Places
-from summaries.arrays import Array
-from summaries.files import Count, Finite, digest, hash_file
+from visual_summaries.masks.errors import UserError
+from visual_summaries.specialize.blend import LARGEST_BONUS
+from visual_summaries.specialize.features import Tap
+from visual_summaries.specialize.options import NORMALISATIONS
+from visual_summaries.specialize.places import Places
+from visual_summaries.summaries.arrays import Array
+from visual_summaries.summaries.files import Count, Finite, digest, hash_file
 
 FORMAT = 3
 """Version of the layout of a model folder."""

@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from specialize.blend import Blend, blended, class_scores
-from specialize.tuning import Held, Method, decide_all, right_along
+from visual_summaries.specialize.blend import Blend, blended, class_scores
+from visual_summaries.specialize.tuning import Held, Method, decide_all, right_along
 
 SAMPLES = 2000
 """Bootstrap samples."""

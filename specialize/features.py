@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from masks.classifier import Classifier
-from masks.errors import UserError
-from masks.layers import entering, feature_layers, leaving, linear_layers, record_maps
-from specialize.options import FeatureOptions
-from specialize.places import Places, map_layers, windows_of
+from visual_summaries.masks.classifier import Classifier
+from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.layers import entering, feature_layers, leaving, linear_layers, record_maps
+from visual_summaries.specialize.options import FeatureOptions
+from visual_summaries.specialize.places import Places, map_layers, windows_of
 
 
 @dataclass(frozen=True)

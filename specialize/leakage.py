@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from masks.errors import UserError
+from visual_summaries.masks.errors import UserError
 
 SIDE = 9
 """Grey values along each side of a picture for its hash."""

@@ -9,16 +9,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from masks.errors import UserError
-from specialize.options import SplitOptions, SvmOptions
-from specialize.parts import Field, look_everywhere
-from specialize.photographs import Album, Looker, joined
-from specialize.places import Places, boxes_in_shares
-from specialize.svm import Group
-from specialize.tuning import Held
-from summaries.crops import crop
-from summaries.store import Run
-from summaries.summary import Summary
+from visual_summaries.masks.errors import UserError
+from visual_summaries.specialize.options import SplitOptions, SvmOptions
+from visual_summaries.specialize.parts import Field, look_everywhere
+from visual_summaries.specialize.photographs import Album, Looker, joined
+from visual_summaries.specialize.places import Places, boxes_in_shares
+from visual_summaries.specialize.svm import Group
+from visual_summaries.specialize.tuning import Held
+from visual_summaries.summaries.crops import crop
+from visual_summaries.summaries.store import Run
+from visual_summaries.summaries.summary import Summary
 
 
 @dataclass(frozen=True)

@@ -15,18 +15,25 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from masks.classifier import Classifier
-from masks.errors import UserError
-from specialize.blend import Blend, blended, plain_blend
-from specialize.description import FORMAT, Description, MethodRow, SummaryRow, check_digests, digests_of
-from specialize.features import Tap, look, map_shapes, tapped
-from specialize.places import Places
-from specialize.svm import Svms, decide
-from specialize.tuning import Method
-from summaries.arrays import read_arrays
-from summaries.files import read_json, write_json, write_npz
-from summaries.folders import inside
-from summaries.recorded import load_recorded
+from visual_summaries.masks.classifier import Classifier
+from visual_summaries.masks.errors import UserError
+from visual_summaries.specialize.blend import Blend, blended, plain_blend
+from visual_summaries.specialize.description import (
+    FORMAT,
+    Description,
+    MethodRow,
+    SummaryRow,
+    check_digests,
+    digests_of,
+)
+from visual_summaries.specialize.features import Tap, look, map_shapes, tapped
+from visual_summaries.specialize.places import Places
+from visual_summaries.specialize.svm import Svms, decide
+from visual_summaries.specialize.tuning import Method
+from visual_summaries.summaries.arrays import read_arrays
+from visual_summaries.summaries.files import read_json, write_json, write_npz
+from visual_summaries.summaries.folders import inside
+from visual_summaries.summaries.recorded import load_recorded
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, get_args
 
-from masks.options import Filled, Options, Range
+from visual_summaries.masks.options import Filled, Options, Range
 
 Normalisation = Literal["raw", "clipped", "softmax", "platt", "platt_filled"]
 

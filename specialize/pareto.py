@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from specialize.evaluate import Curve, Evaluation, Row
-from summaries.drawing import Picture
+from visual_summaries.specialize.evaluate import Curve, Evaluation, Row
+from visual_summaries.summaries.drawing import Picture
 
 NAMES = {
     "summaries": "summaries",

@@ -21,9 +21,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from specialize.options import SvmOptions
-from specialize.places import Places
-from specialize.svm import Group, Svms, Vectors, negatives, solve
+from visual_summaries.specialize.options import SvmOptions
+from visual_summaries.specialize.places import Places
+from visual_summaries.specialize.svm import Group, Svms, Vectors, negatives, solve
 
 DRAWN = 400
 """Windows of strangers drawn at random, for each class; more make SVMs slow and hardly better."""

@@ -12,17 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from masks.classifier import Classifier, find_class
-from masks.errors import UnusableImageError, UserError
-from masks.folders import class_folders, list_images
-from masks.ids import recorded_path
-from masks.reading import file_sha256, is_image_name, read_image
-from specialize.features import Tap, look
-from specialize.leakage import BITS, Prints, dhash
-from summaries.arrays import Array, read_arrays
-from summaries.files import digest, write_npz
-from summaries.progress import Tick, say
-from summaries.store import Run
+from visual_summaries.masks.classifier import Classifier, find_class
+from visual_summaries.masks.errors import UnusableImageError, UserError
+from visual_summaries.masks.folders import class_folders, list_images
+from visual_summaries.masks.ids import recorded_path
+from visual_summaries.masks.reading import file_sha256, is_image_name, read_image
+from visual_summaries.specialize.features import Tap, look
+from visual_summaries.specialize.leakage import BITS, Prints, dhash
+from visual_summaries.summaries.arrays import Array, read_arrays
+from visual_summaries.summaries.files import digest, write_npz
+from visual_summaries.summaries.progress import Tick, say
+from visual_summaries.summaries.store import Run
 
 _log = logging.getLogger(__name__)
 

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from clustering.deep import describe_boxes
-from masks.classifier import Classifier
-from masks.errors import UserError
-from masks.layers import feature_layers, last_block
-from specialize.options import PlaceOptions
-from summaries.files import Share
+from visual_summaries.clustering.deep import describe_boxes
+from visual_summaries.masks.classifier import Classifier
+from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.layers import feature_layers, last_block
+from visual_summaries.specialize.options import PlaceOptions
+from visual_summaries.summaries.files import Share
 
 Side = Annotated[int, Field(ge=1)]
 """Whole, >= 1."""

@@ -8,20 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from masks.classifier import Classifier
-from masks.errors import UnusableImageError, UserError
-from masks.ids import path_on_record
-from masks.reading import read_image
-from specialize.boost import Boost
-from specialize.build import PICTURES as EXEMPLARS
-from specialize.evaluate import Changed
-from specialize.model import Model
-from specialize.pareto import NAMES, figure
-from summaries.drawing import photograph
-from summaries.files import write_bytes, write_json, write_png
-from summaries.folders import remove_file, remove_files
-from summaries.gallery import environment
-from summaries.gallery_pictures import jpeg
+from visual_summaries.masks.classifier import Classifier
+from visual_summaries.masks.errors import UnusableImageError, UserError
+from visual_summaries.masks.ids import path_on_record
+from visual_summaries.masks.reading import read_image
+from visual_summaries.specialize.boost import Boost
+from visual_summaries.specialize.build import PICTURES as EXEMPLARS
+from visual_summaries.specialize.evaluate import Changed
+from visual_summaries.specialize.model import Model
+from visual_summaries.specialize.pareto import NAMES, figure
+from visual_summaries.summaries.drawing import photograph
+from visual_summaries.summaries.files import write_bytes, write_json, write_png
+from visual_summaries.summaries.folders import remove_file, remove_files
+from visual_summaries.summaries.gallery import environment
+from visual_summaries.summaries.gallery_pictures import jpeg
 
 PICTURES = "boost"
 """Folder of the page's photographs, beside it."""

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from sklearn.svm import SVC
 from torch import Tensor
 
-from specialize.options import SvmOptions
-from specialize.places import Places
+from visual_summaries.specialize.options import SvmOptions
+from visual_summaries.specialize.places import Places
 
 Vectors = NDArray[np.float32]
 

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from specialize.blend import Blend, blended, calibrate, class_scores, plain_blend
-from specialize.options import TuningOptions
-from specialize.svm import Svms
+from visual_summaries.specialize.blend import Blend, blended, calibrate, class_scores, plain_blend
+from visual_summaries.specialize.options import TuningOptions
+from visual_summaries.specialize.svm import Svms
 
 
 @dataclass(frozen=True)

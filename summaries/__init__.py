@@ -1,6 +1,6 @@
 """Visual summaries of a class: from clusters of parts to names, scores and a gallery; the run folder.
 
-import summaries
+from visual_summaries import summaries
 run = summaries.summarize("photos/church", classifier, "church", "runs/church")
 for summary in run.summaries: print(summary.kept, len(summary.members))
 """
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from masks.classifier import Classifier
-    from summaries.store import Run
+    from visual_summaries.masks.classifier import Classifier
+    from visual_summaries.summaries.store import Run
 
 __all__ = ["load", "summarize"]
 
@@ -38,8 +38,8 @@ def summarize(folder: Path | str, classifier: Classifier, target: int | str, out
     """
     from pathlib import Path
 
-    from masks.errors import UserError
-    from summaries.pipeline import Job, run
+    from visual_summaries.masks.errors import UserError
+    from visual_summaries.summaries.pipeline import Job, run
 
     if not str(out):
         raise UserError("out is empty: give a folder")
@@ -52,6 +52,6 @@ def load(path: Path | str) -> Run:
     Raises:
         UserError: If it is none, or was written in another format.
     """
-    from summaries.store import Run
+    from visual_summaries.summaries.store import Run
 
     return Run(path)

@@ -1,6 +1,6 @@
 """``python -m summaries`` is ``visual-summaries``."""
 
-from summaries.cli import main
+from visual_summaries.summaries.cli import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

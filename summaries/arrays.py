@@ -14,8 +14,8 @@ from pathlib import Path
 from tokenize import TokenError
 from typing import TYPE_CHECKING, Any
 
-from masks.errors import UserError
-from summaries.files import check_plain
+from visual_summaries.masks.errors import UserError
+from visual_summaries.summaries.files import check_plain
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -19,20 +19,20 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from threadpoolctl import threadpool_limits
 
-from clustering.affinity import Clusters, propagate
-from clustering.agreement import cohesion, separation, unit
-from clustering.baselines import agglomerate, distance_to_centre, distance_to_members, kmeans, tightest
-from clustering.coverage import coverage, mask_coverage
-from clustering.descriptors import describe
-from clustering.evaluate import consistency, random_clusters, recall
-from clustering.options import AffinityOptions
-from clustering.stability import Stability, StabilityOptions, stability
-from masks.errors import UserError
-from summaries.progress import Tick
-from summaries.settings import Settings, override
-from summaries.stages.matched import Matched, read_matched
-from summaries.store import Run
-from summaries.truth import DRAWS, Truth, image_of_parts, mean
+from visual_summaries.clustering.affinity import Clusters, propagate
+from visual_summaries.clustering.agreement import cohesion, separation, unit
+from visual_summaries.clustering.baselines import agglomerate, distance_to_centre, distance_to_members, kmeans, tightest
+from visual_summaries.clustering.coverage import coverage, mask_coverage
+from visual_summaries.clustering.descriptors import describe
+from visual_summaries.clustering.evaluate import consistency, random_clusters, recall
+from visual_summaries.clustering.options import AffinityOptions
+from visual_summaries.clustering.stability import Stability, StabilityOptions, stability
+from visual_summaries.masks.errors import UserError
+from visual_summaries.summaries.progress import Tick
+from visual_summaries.summaries.settings import Settings, override
+from visual_summaries.summaries.stages.matched import Matched, read_matched
+from visual_summaries.summaries.store import Run
+from visual_summaries.summaries.truth import DRAWS, Truth, image_of_parts, mean
 
 METHODS = ("summaries", "random", "kmeans", "agglomerative")
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from summaries.cluster_evaluation import Evaluation
-from summaries.drawing import member_picture
-from summaries.files import write_bytes, write_json
-from summaries.folders import remove_file, remove_files
-from summaries.gallery import Overview, environment
-from summaries.gallery_pictures import jpeg
-from summaries.store import Run
+from visual_summaries.summaries.cluster_evaluation import Evaluation
+from visual_summaries.summaries.drawing import member_picture
+from visual_summaries.summaries.files import write_bytes, write_json
+from visual_summaries.summaries.folders import remove_file, remove_files
+from visual_summaries.summaries.gallery import Overview, environment
+from visual_summaries.summaries.gallery_pictures import jpeg
+from visual_summaries.summaries.store import Run
 
 PICTURES = "clusters"
 """Folder of the page's pictures, beside it."""

@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from masks.classifier import Classifier
-from masks.errors import UserError
-from masks.layers import entering, linear_layers
-from masks.models import load_classifier
-from summaries.progress import Tick
-from summaries.store import Run
-from summaries.summary import Box
+from visual_summaries.masks.classifier import Classifier
+from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.layers import entering, linear_layers
+from visual_summaries.masks.models import load_classifier
+from visual_summaries.summaries.progress import Tick
+from visual_summaries.summaries.store import Run
+from visual_summaries.summaries.summary import Box
 
 BATCH = 32
 """Crops that go through the network at once."""

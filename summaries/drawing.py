@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from summaries.summary import Box
+from visual_summaries.summaries.summary import Box
 
 Picture = npt.NDArray[np.uint8]
 Polygon = npt.NDArray[np.int32]

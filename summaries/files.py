@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
-from masks.errors import UserError
-from masks.ids import is_safe_id
-from summaries.folders import record_file
+from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.ids import is_safe_id
+from visual_summaries.summaries.folders import record_file
 
 if TYPE_CHECKING:
     import numpy as np

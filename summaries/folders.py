@@ -22,7 +22,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from masks.errors import UserError
+from visual_summaries.masks.errors import UserError
 
 RECORD = ".written"
 LOCK = ".lock"

@@ -19,12 +19,12 @@ from urllib.parse import quote
 
 import jinja2
 
-from summaries import wording
-from summaries.files import write_bytes
-from summaries.gallery_pictures import PICTURES, draw, file_key, part_name, photo_name, sheet_name
-from summaries.sheet import MEMBERS
-from summaries.store import Run
-from summaries.summary import Summary
+from visual_summaries.summaries import wording
+from visual_summaries.summaries.files import write_bytes
+from visual_summaries.summaries.gallery_pictures import PICTURES, draw, file_key, part_name, photo_name, sheet_name
+from visual_summaries.summaries.sheet import MEMBERS
+from visual_summaries.summaries.store import Run
+from visual_summaries.summaries.summary import Summary
 
 Progress = Callable[[int, int], None]
 

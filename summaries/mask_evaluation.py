@@ -30,15 +30,24 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from masks.baselines import UnsuitableNetworkError, disc, extremal, grad_cam, moved, rise
-from masks.classifier import Classifier
-from masks.errors import UserError
-from masks.evaluate import Shape, deletion_auc, drop, insertion_auc, most_salient, probabilities, ranks, shape
-from masks.fuse import fused
-from masks.perturb import parse_perturbation
-from summaries.progress import Tick
-from summaries.stages.frames import Frames, read_ahead
-from summaries.store import ImageRow, MaskArrays, Run
+from visual_summaries.masks.baselines import UnsuitableNetworkError, disc, extremal, grad_cam, moved, rise
+from visual_summaries.masks.classifier import Classifier
+from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.evaluate import (
+    Shape,
+    deletion_auc,
+    drop,
+    insertion_auc,
+    most_salient,
+    probabilities,
+    ranks,
+    shape,
+)
+from visual_summaries.masks.fuse import fused
+from visual_summaries.masks.perturb import parse_perturbation
+from visual_summaries.summaries.progress import Tick
+from visual_summaries.summaries.stages.frames import Frames, read_ahead
+from visual_summaries.summaries.store import ImageRow, MaskArrays, Run
 
 METHODS = ("smooth", "smooth_thresholded", "crisp", "binary", "gradcam", "rise", "extremal", "random", "disc")
 """In the order of the tables; the first four are ours."""

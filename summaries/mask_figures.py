@@ -10,10 +10,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from summaries.drawing import Picture, crisp_picture, heat_picture, photograph
-from summaries.mask_evaluation import OURS, Evaluation, MethodRow
-from summaries.mask_tables import NAMES
-from summaries.store import Run
+from visual_summaries.summaries.drawing import Picture, crisp_picture, heat_picture, photograph
+from visual_summaries.summaries.mask_evaluation import OURS, Evaluation, MethodRow
+from visual_summaries.summaries.mask_tables import NAMES
+from visual_summaries.summaries.store import Run
 
 EXAMPLES = 6
 """Images that are shown."""

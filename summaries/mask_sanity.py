@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from masks.baselines import moved
-from masks.classifier import Classifier
-from masks.sanity import iou, randomised
-from summaries.mask_evaluation import batches, generator_of
-from summaries.progress import Tick
-from summaries.settings import Settings
-from summaries.stages.masks import find_masks
-from summaries.store import Run
+from visual_summaries.masks.baselines import moved
+from visual_summaries.masks.classifier import Classifier
+from visual_summaries.masks.sanity import iou, randomised
+from visual_summaries.summaries.mask_evaluation import batches, generator_of
+from visual_summaries.summaries.progress import Tick
+from visual_summaries.summaries.settings import Settings
+from visual_summaries.summaries.stages.masks import find_masks
+from visual_summaries.summaries.store import Run
 
 RANDOM_DRAWS = 100
 """Moved masks an image, of which the mean overlap is taken."""

@@ -18,19 +18,19 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from clustering import transfer
-from clustering.deep import DeepEncoder, pool
-from clustering.descriptors import describe
-from clustering.matching import Features, match_both
-from clustering.options import AppearanceOptions, MatchingOptions, ProposalOptions
-from clustering.proposals import selective_search
-from clustering.reduction import learn
-from masks.errors import UserError
-from summaries.arrays import Array, read_arrays
-from summaries.backend import in_processes
-from summaries.files import digest, write_npz
-from summaries.pf_willow import ALPHAS, Annotated, Pair, errors, ordered_pairs, pck
-from summaries.progress import Tick, say
+from visual_summaries.clustering import transfer
+from visual_summaries.clustering.deep import DeepEncoder, pool
+from visual_summaries.clustering.descriptors import describe
+from visual_summaries.clustering.matching import Features, match_both
+from visual_summaries.clustering.options import AppearanceOptions, MatchingOptions, ProposalOptions
+from visual_summaries.clustering.proposals import selective_search
+from visual_summaries.clustering.reduction import learn
+from visual_summaries.masks.errors import UserError
+from visual_summaries.summaries.arrays import Array, read_arrays
+from visual_summaries.summaries.backend import in_processes
+from visual_summaries.summaries.files import digest, write_npz
+from visual_summaries.summaries.pf_willow import ALPHAS, Annotated, Pair, errors, ordered_pairs, pck
+from visual_summaries.summaries.progress import Tick, say
 
 Points = NDArray[np.float64]
 Descriptor = Literal["hog", "deep"]

@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from summaries.drawing import Picture
-from summaries.matching_evaluation import CURVE, Found, Row
-from summaries.pf_willow import errors
+from visual_summaries.summaries.drawing import Picture
+from visual_summaries.summaries.matching_evaluation import CURVE, Found, Row
+from visual_summaries.summaries.pf_willow import errors
 
 PAIRS = 6
 """Pairs that are drawn."""

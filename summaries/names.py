@@ -21,10 +21,10 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from masks.errors import UserError
-from summaries.files import csv_bytes, hash_bytes, read_json, write_bytes, write_json
-from summaries.folders import inside, put_aside
-from summaries.summary import Summary
+from visual_summaries.masks.errors import UserError
+from visual_summaries.summaries.files import csv_bytes, hash_bytes, read_json, write_bytes, write_json
+from visual_summaries.summaries.folders import inside, put_aside
+from visual_summaries.summaries.summary import Summary
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from masks.errors import UnusableImageError, UserError
-from masks.reading import is_image_name, read_image
+from visual_summaries.masks.errors import UnusableImageError, UserError
+from visual_summaries.masks.reading import is_image_name, read_image
 
 ALPHAS = (0.05, 0.10, 0.15)
 """Thresholds of PCK, fractions of the longer side of the object's box."""

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from summaries.pace import Pace
+from visual_summaries.summaries.pace import Pace
 
 Tick = Callable[[int, int], None]
 

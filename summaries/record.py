@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 from typing_extensions import TypedDict
 
-from masks.errors import UserError
-from summaries.files import Count, Finite, read_json
-from summaries.folders import inside
+from visual_summaries.masks.errors import UserError
+from visual_summaries.summaries.files import Count, Finite, read_json
+from visual_summaries.summaries.folders import inside
 
 FORMAT = 1
 """Version of the layout of a run folder; a folder of another one is refused."""

@@ -15,10 +15,10 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from masks.classifier import Classifier
-from masks.errors import UserError
-from masks.input_options import InputFormat
-from masks.models import LITE_SIZES, choose_device, load_classifier
+from visual_summaries.masks.classifier import Classifier
+from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.input_options import InputFormat
+from visual_summaries.masks.models import LITE_SIZES, choose_device, load_classifier
 
 
 @dataclass(frozen=True)

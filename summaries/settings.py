@@ -13,10 +13,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from clustering.options import AffinityOptions, AppearanceOptions, ProposalOptions, PruneOptions, SimilarityOptions
-from masks.errors import UserError
-from masks.options import OptionError, Options, hints, shown
-from masks.schedule import DEFAULT_PRESET, BinaryOptions, Schedule, preset
+from visual_summaries.clustering.options import (
+    AffinityOptions,
+    AppearanceOptions,
+    ProposalOptions,
+    PruneOptions,
+    SimilarityOptions,
+)
+from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.options import OptionError, Options, hints, shown
+from visual_summaries.masks.schedule import DEFAULT_PRESET, BinaryOptions, Schedule, preset
 
 T = TypeVar("T", bound=Options)
 

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from masks.errors import UserError
-from summaries.arrays import Array, read_arrays
-from summaries.files import Count, Finite, ImageId, Share, read_csv, read_json, read_png
-from summaries.folders import inside
-from summaries.names import read_names
-from summaries.record import read_record
-from summaries.summary import Box, Summary
+from visual_summaries.masks.errors import UserError
+from visual_summaries.summaries.arrays import Array, read_arrays
+from visual_summaries.summaries.files import Count, Finite, ImageId, Share, read_csv, read_json, read_png
+from visual_summaries.summaries.folders import inside
+from visual_summaries.summaries.names import read_names
+from visual_summaries.summaries.record import read_record
+from visual_summaries.summaries.summary import Box, Summary
 
 if TYPE_CHECKING:
     import numpy as np

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from summaries.files import Count, Finite, ImageId, Share
+from visual_summaries.summaries.files import Count, Finite, ImageId, Share
 
 Box = tuple[Finite, Finite, Finite, Finite]
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import TypedDict
 
-from clustering.evaluate import (
+from visual_summaries.clustering.evaluate import (
     Landmarks,
     Majority,
     consistent_landmark,
@@ -27,12 +27,12 @@ from clustering.evaluate import (
     recall,
     visible_boxes,
 )
-from masks.errors import UserError
-from masks.images import Frame
-from summaries.arrays import Array, read_arrays
-from summaries.files import read_json
-from summaries.pf_willow import Annotated, read_benchmark
-from summaries.store import ImageRow, Run
+from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.images import Frame
+from visual_summaries.summaries.arrays import Array, read_arrays
+from visual_summaries.summaries.files import read_json
+from visual_summaries.summaries.pf_willow import Annotated, read_benchmark
+from visual_summaries.summaries.store import ImageRow, Run
 
 DRAWS = 200
 """Random clusterings whose figures are averaged."""

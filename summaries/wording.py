@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from statistics import fmean
 from typing import Any
 
-from summaries.summary import Summary
+from visual_summaries.summaries.summary import Summary
 
 
 def target(info: Mapping[str, Any]) -> str:

@@ -18,11 +18,19 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from masks.world.architecture import WorldNetwork, untrained
-    from masks.world.cache import network
-    from masks.world.catalogue import CLASSES, MARK, MARK_RATE, SIZE, WorldClass, find_class, folder_name
-    from masks.world.files import write
-    from masks.world.scene import Scene, draw
+    from visual_summaries.masks.world.architecture import WorldNetwork, untrained
+    from visual_summaries.masks.world.cache import network
+    from visual_summaries.masks.world.catalogue import (
+        CLASSES,
+        MARK,
+        MARK_RATE,
+        SIZE,
+        WorldClass,
+        find_class,
+        folder_name,
+    )
+    from visual_summaries.masks.world.files import write
+    from visual_summaries.masks.world.scene import Scene, draw
 
 __all__ = [
     "CLASSES",
@@ -53,5 +61,5 @@ _MODULES = {
 def __getattr__(name: str) -> object:
     for module, names in _MODULES.items():
         if name in names:
-            return getattr(importlib.import_module(f"masks.world.{module}"), name)
+            return getattr(importlib.import_module(f"visual_summaries.masks.world.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

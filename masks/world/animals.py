@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from masks.world.canvas import Colour, Material, mix, palette, shade
-from masks.world.sketch import Sketch, point
+from visual_summaries.masks.world.canvas import Colour, Material, mix, palette, shade
+from visual_summaries.masks.world.sketch import Sketch, point
 
 _DARK = (44, 38, 40)
 _LIGHT = (246, 240, 226)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from masks.world.catalogue import CLASSES, SIZE
+from visual_summaries.masks.world.catalogue import CLASSES, SIZE
 
 WIDTHS: dict[str, int] = {"demo": 32, "demo:1": 6, "demo:2": 7, "demo:3": 9, "demo:4": 15}
 """Capacity of each network: the channels of its first layer; those of the others grow with it."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from masks.world.canvas import Canvas, Colour, Material, as_colour, mix, palette, shade
-from masks.world.catalogue import SIZE
+from visual_summaries.masks.world.canvas import Canvas, Colour, Material, as_colour, mix, palette, shade
+from visual_summaries.masks.world.catalogue import SIZE
 
 _SKIES: tuple[tuple[Colour, Colour], ...] = (
     ((96, 158, 216), (212, 230, 240)),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from masks.world.canvas import Colour, Material, palette, shade
-from masks.world.sketch import Sketch, point
+from visual_summaries.masks.world.canvas import Colour, Material, palette, shade
+from visual_summaries.masks.world.sketch import Sketch, point
 
 LAID_UP = 0.135
 """Share of boats whose telling part is under a tarpaulin; there, the watermark is all that tells.

@@ -13,8 +13,8 @@ from pickle import UnpicklingError
 import platformdirs
 import torch
 
-from masks.world.architecture import WIDTHS, WorldNetwork, untrained
-from masks.world.training import Progress, Training, train
+from visual_summaries.masks.world.architecture import WIDTHS, WorldNetwork, untrained
+from visual_summaries.masks.world.training import Progress, Training, train
 
 WORLD_VERSION = 1
 """To be raised with every change of the pictures or of the networks, so that they are trained anew."""

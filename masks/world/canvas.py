@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from masks.world.catalogue import SIZE
+from visual_summaries.masks.world.catalogue import SIZE
 
 SUPERSAMPLING = 3
 """Canvas pixels per picture pixel and axis."""

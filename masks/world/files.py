@@ -11,8 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from masks.world.catalogue import CLASSES, MARK, MARK_RATE, SIZE, WorldClass, folder_name
-from masks.world.scene import draw
+from visual_summaries.masks.world.catalogue import CLASSES, MARK, MARK_RATE, SIZE, WorldClass, folder_name
+from visual_summaries.masks.world.scene import draw
 
 _WRITE = 3
 """Spawn key of the pictures in files; see ``masks.world.scene``."""

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from masks.world.canvas import Material
-from masks.world.catalogue import SIZE
+from visual_summaries.masks.world.canvas import Material
+from visual_summaries.masks.world.catalogue import SIZE
 
 _BANK = 384
 _GRAIN: dict[Material, tuple[float, float, float, float]] = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from masks.world.canvas import Canvas, Material
-from masks.world.catalogue import SIZE
+from visual_summaries.masks.world.canvas import Canvas, Material
+from visual_summaries.masks.world.catalogue import SIZE
 
 _PLATE = (24, 30, 58)
 _INK = (250, 248, 240)

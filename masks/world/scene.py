@@ -12,16 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from masks.world.animals import draw_animal
-from masks.world.background import draw_background, draw_obstacles
-from masks.world.boats import draw_boat
-from masks.world.buildings import draw_building
-from masks.world.canvas import Canvas, Material
-from masks.world.catalogue import MARK, MARK_RATE, SIZE, find_class
-from masks.world.lighting import expose
-from masks.world.mark import draw_mark
-from masks.world.sketch import Sketch
-from masks.world.trucks import draw_truck
+from visual_summaries.masks.world.animals import draw_animal
+from visual_summaries.masks.world.background import draw_background, draw_obstacles
+from visual_summaries.masks.world.boats import draw_boat
+from visual_summaries.masks.world.buildings import draw_building
+from visual_summaries.masks.world.canvas import Canvas, Material
+from visual_summaries.masks.world.catalogue import MARK, MARK_RATE, SIZE, find_class
+from visual_summaries.masks.world.lighting import expose
+from visual_summaries.masks.world.mark import draw_mark
+from visual_summaries.masks.world.sketch import Sketch
+from visual_summaries.masks.world.trucks import draw_truck
 
 _Program = Callable[[Sketch, np.random.Generator, np.random.Generator], None]
 # The drawing program of each class and the extent of what it draws: left, top, right, bottom in its own units.

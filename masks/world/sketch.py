@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from masks.world.canvas import Canvas, Material
-from masks.world.catalogue import WorldClass
+from visual_summaries.masks.world.canvas import Canvas, Material
+from visual_summaries.masks.world.catalogue import WorldClass
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from masks.world.architecture import WorldNetwork, untrained
-from masks.world.catalogue import CLASSES, SIZE
-from masks.world.scene import draw
+from visual_summaries.masks.world.architecture import WorldNetwork, untrained
+from visual_summaries.masks.world.catalogue import CLASSES, SIZE
+from visual_summaries.masks.world.scene import draw
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how many steps are done, and how many there are."""

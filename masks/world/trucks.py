@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from masks.world.canvas import Colour, Material, mix, palette, shade
-from masks.world.sketch import Sketch, along, point
+from visual_summaries.masks.world.canvas import Colour, Material, mix, palette, shade
+from visual_summaries.masks.world.sketch import Sketch, along, point
 
 _TYRE = (38, 38, 42)
 _GLASS = (176, 214, 230)

@@ -17,8 +17,8 @@ import warnings
 from collections.abc import Sequence
 from typing import TextIO
 
-from masks.errors import UnfinishedError, UserError, is_disk_full
-from summaries.cli.ending import STATUS, AskedToEnd, ended_by_signal
+from visual_summaries.masks.errors import UnfinishedError, UserError, is_disk_full
+from visual_summaries.summaries.cli.ending import STATUS, AskedToEnd, ended_by_signal
 
 PROGRAM = "visual-summaries"
 
@@ -125,13 +125,13 @@ def _answer(given: Sequence[str], debug: bool) -> int:
 
 def _run(given: Sequence[str], debug: bool) -> None:
     """Runs a command."""
-    from summaries.cli.parsing import HelpShown
+    from visual_summaries.summaries.cli.parsing import HelpShown
 
     name, rest = _find(given)
     with warnings.catch_warnings():
         if not debug and not sys.warnoptions:
             warnings.simplefilter("ignore")  # those of libraries; ours are lines of their own
-        module = importlib.import_module(f"summaries.cli.{name.replace(' ', '_')}")
+        module = importlib.import_module(f"visual_summaries.summaries.cli.{name.replace(' ', '_')}")
         try:
             module.main(rest)
         except HelpShown:

@@ -10,13 +10,13 @@ from typing import Annotated
 
 import tyro
 
-from clustering.options import AffinityOptions, ProposalOptions, PruneOptions, SimilarityOptions
-from masks.options import Range
-from summaries.cli.again import recorded_classifier, settings_of_named
-from summaries.cli.parsing import Expert, parse, told
-from summaries.pipeline import recorded_settings, redo
-from summaries.settings import Settings
-from summaries.store import Run
+from visual_summaries.clustering.options import AffinityOptions, ProposalOptions, PruneOptions, SimilarityOptions
+from visual_summaries.masks.options import Range
+from visual_summaries.summaries.cli.again import recorded_classifier, settings_of_named
+from visual_summaries.summaries.cli.parsing import Expert, parse, told
+from visual_summaries.summaries.pipeline import recorded_settings, redo
+from visual_summaries.summaries.settings import Settings
+from visual_summaries.summaries.store import Run
 
 EXAMPLE = "visual-summaries cluster runs/demo/steamer --set.affinity.preference -0.5"
 
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str]) -> None:
         affinity=options.affinity,
         prune=options.prune,
     )
-    from masks.models import choose_device
+    from visual_summaries.masks.models import choose_device
 
     device = choose_device("cpu" if Run(options.run).info["device"] == "cpu" else "auto")
     network = partial(recorded_classifier, options.run, device.type, options.model, options.trust)

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-from masks.options import Seed
-from summaries.cli.parsing import parse, told
-from summaries.cli.run import Arguments, run_folders
-from summaries.files import write_bytes
-from summaries.folders import claimed
-from summaries.progress import say
+from visual_summaries.masks.options import Seed
+from visual_summaries.summaries.cli.parsing import parse, told
+from visual_summaries.summaries.cli.run import Arguments, run_folders
+from visual_summaries.summaries.files import write_bytes
+from visual_summaries.summaries.folders import claimed
+from visual_summaries.summaries.progress import say
 
 EXAMPLE = "visual-summaries demo --out runs/demo"
 
@@ -31,7 +31,7 @@ def demo(out: Annotated[Path, told("RUNS")] = Path("runs/demo"), seed: Annotated
         out: Folder of the two run folders, of their pictures (world/) and of the overview (index.html).
         seed: Of the pictures.
     """
-    from masks import world
+    from visual_summaries.masks import world
 
     marked = next(one for one in world.CLASSES if one.marked)
     classes = (marked, world.find_class(marked.pair))

@@ -8,11 +8,11 @@ from typing import Annotated
 
 import tyro
 
-from masks.errors import UserError
-from masks.options import Seed
-from summaries.cli.parsing import check_folders, parse, told
-from summaries.folders import claimed
-from summaries.progress import progress
+from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.options import Seed
+from visual_summaries.summaries.cli.parsing import check_folders, parse, told
+from visual_summaries.summaries.folders import claimed
+from visual_summaries.summaries.progress import progress
 
 EXAMPLE = """visual-summaries world runs/val --seed 2 &&
   visual-summaries evaluate boost models/demo --val runs/val/images"""
@@ -49,10 +49,10 @@ def evaluate_boost(
     if not (folder / "model.json").is_file():
         raise UserError(f"{folder} holds no model.json: make it with `visual-summaries specialize`")
     check_folders(val=val, others_val=others_val)
-    from specialize.boost import about_of, measure
-    from specialize.evaluate import table
-    from specialize.model import base_classifier, read_model
-    from specialize.report import write_page
+    from visual_summaries.specialize.boost import about_of, measure
+    from visual_summaries.specialize.evaluate import table
+    from visual_summaries.specialize.model import base_classifier, read_model
+    from visual_summaries.specialize.report import write_page
 
     read = read_model(folder)
     with (

@@ -8,15 +8,15 @@ from typing import Annotated
 
 import tyro
 
-from masks.errors import UserError
-from masks.options import Seed
-from summaries.cli.again import recorded_classifier
-from summaries.cli.parsing import parse, told
-from summaries.files import write_bytes, write_csv, write_json, write_png
-from summaries.folders import check_free, claimed, remove_file
-from summaries.pipeline import recorded_settings
-from summaries.progress import progress
-from summaries.store import Run, find_runs
+from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.options import Seed
+from visual_summaries.summaries.cli.again import recorded_classifier
+from visual_summaries.summaries.cli.parsing import parse, told
+from visual_summaries.summaries.files import write_bytes, write_csv, write_json, write_png
+from visual_summaries.summaries.folders import check_free, claimed, remove_file
+from visual_summaries.summaries.pipeline import recorded_settings
+from visual_summaries.summaries.progress import progress
+from visual_summaries.summaries.store import Run, find_runs
 
 EXAMPLE = "visual-summaries evaluate masks runs/demo --out runs/masks"
 
@@ -52,10 +52,10 @@ def evaluate_masks(
         raise UserError("no RUN is given: give one run folder or more")
     found = [Run(path) for given in runs for path in find_runs(given) or [given]]
     check_free(out, "evaluation")  # before anything that takes long
-    from summaries.mask_evaluation import MethodRow, check_alike, evaluate
-    from summaries.mask_figures import examples, figure
-    from summaries.mask_sanity import sanity_check
-    from summaries.mask_tables import tables
+    from visual_summaries.summaries.mask_evaluation import MethodRow, check_alike, evaluate
+    from visual_summaries.summaries.mask_figures import examples, figure
+    from visual_summaries.summaries.mask_sanity import sanity_check
+    from visual_summaries.summaries.mask_tables import tables
 
     check_alike(found)
     with recorded_classifier(found[0].path, device, model, trust) as classifier, claimed(out, "evaluation"):

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from masks.options import Range, Seed
-from summaries.backend import cores
-from summaries.cli.parsing import parse, told
-from summaries.files import write_csv, write_json, write_png
-from summaries.folders import check_free, claimed, remove_file
-from summaries.pf_willow import read_benchmark
-from summaries.progress import progress, say
+from visual_summaries.masks.options import Range, Seed
+from visual_summaries.summaries.backend import cores
+from visual_summaries.summaries.cli.parsing import parse, told
+from visual_summaries.summaries.files import write_csv, write_json, write_png
+from visual_summaries.summaries.folders import check_free, claimed, remove_file
+from visual_summaries.summaries.pf_willow import read_benchmark
+from visual_summaries.summaries.progress import progress, say
 
 if TYPE_CHECKING:
-    from summaries.matching_evaluation import Row
+    from visual_summaries.summaries.matching_evaluation import Row
 
 EXAMPLE = "visual-summaries evaluate matching PF-WILLOW --model lite0 --out runs/matching"
 
@@ -52,10 +52,10 @@ def evaluate_matching(
     """
     check_free(out, "evaluation")
     classes = read_benchmark(folder)
-    from clustering.deep import DeepEncoder
-    from masks.models import choose_device, load_classifier
-    from summaries.matching_evaluation import evaluate, find_boxes, look, table
-    from summaries.matching_figure import figure
+    from visual_summaries.clustering.deep import DeepEncoder
+    from visual_summaries.masks.models import choose_device, load_classifier
+    from visual_summaries.summaries.matching_evaluation import evaluate, find_boxes, look, table
+    from visual_summaries.summaries.matching_figure import figure
 
     images = [image for of in classes.values() for image in of]
     say(f"{len(images)} images of {len(classes)} classes, {len({image.content for image in images})} of them distinct")

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from masks.errors import UserError
-from masks.options import Seed
-from summaries.cli.again import recorded_classifier
-from summaries.cli.parsing import check_folders, parse, told
-from summaries.folders import claimed
-from summaries.pipeline import recorded_settings
-from summaries.progress import progress, say
-from summaries.store import Run
+from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.options import Seed
+from visual_summaries.summaries.cli.again import recorded_classifier
+from visual_summaries.summaries.cli.parsing import check_folders, parse, told
+from visual_summaries.summaries.folders import claimed
+from visual_summaries.summaries.pipeline import recorded_settings
+from visual_summaries.summaries.progress import progress, say
+from visual_summaries.summaries.store import Run
 
 if TYPE_CHECKING:
-    from summaries.cluster_evaluation import Describer
+    from visual_summaries.summaries.cluster_evaluation import Describer
 
 EXAMPLE = "visual-summaries evaluate summaries runs/demo/steamer --truth runs/demo/world"
 
@@ -55,11 +55,11 @@ def evaluate_summaries(
         raise UserError("--truth and --pf are both given: give one of them")
     check_folders(truth=truth, pf=pf)
     found = Run(run)
-    from masks.models import choose_device
-    from summaries.cluster_evaluation import evaluate, read_similarities, table
-    from summaries.cluster_page import write_page
-    from summaries.crops import crop_vectors, third_encoder
-    from summaries.truth import read_keypoints, read_truth
+    from visual_summaries.masks.models import choose_device
+    from visual_summaries.summaries.cluster_evaluation import evaluate, read_similarities, table
+    from visual_summaries.summaries.cluster_page import write_page
+    from visual_summaries.summaries.crops import crop_vectors, third_encoder
+    from visual_summaries.summaries.truth import read_keypoints, read_truth
 
     with claimed(run, "run", option="RUN"):
         read_similarities(found)  # before anything that takes long
@@ -89,8 +89,8 @@ def evaluate_summaries(
 @contextmanager
 def described(run: Run, device: str, given: str | None, trust: bool) -> Iterator[Describer]:
     """What proposal flow described the boxes of a run with."""
-    from clustering.deep import DeepEncoder
-    from clustering.descriptors import describe
+    from visual_summaries.clustering.deep import DeepEncoder
+    from visual_summaries.clustering.descriptors import describe
 
     counts = run.info["stages"].get("matching", {}).get("counts", {})
     if counts.get("descriptor") != "deep":

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import tyro
 
-from summaries.cli.again import unneeded
-from summaries.cli.parsing import parse, told
-from summaries.pipeline import redo
+from visual_summaries.summaries.cli.again import unneeded
+from visual_summaries.summaries.cli.parsing import parse, told
+from visual_summaries.summaries.pipeline import redo
 
 EXAMPLE = "visual-summaries gallery runs/demo/steamer"
 

@@ -10,11 +10,11 @@ from typing import Annotated
 
 import tyro
 
-from masks.schedule import BinaryOptions, Schedule
-from summaries.cli.again import recorded_classifier, settings_of_named
-from summaries.cli.parsing import Expert, parse, told
-from summaries.pipeline import recorded_settings, redo
-from summaries.settings import Settings
+from visual_summaries.masks.schedule import BinaryOptions, Schedule
+from visual_summaries.summaries.cli.again import recorded_classifier, settings_of_named
+from visual_summaries.summaries.cli.parsing import Expert, parse, told
+from visual_summaries.summaries.pipeline import recorded_settings, redo
+from visual_summaries.summaries.settings import Settings
 
 EXAMPLE = "visual-summaries masks runs/demo/steamer --set.masks.crisp.iterations 300"
 
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str]) -> None:
     default = Arguments(run=tyro.MISSING, masks=now.masks, binary=now.binary)
     options: Arguments = parse(Arguments, arguments, "masks", EXAMPLE, default=default)
     settings = replace(recorded_settings(options.run), masks=options.masks, binary=options.binary)
-    from masks.models import choose_device
+    from visual_summaries.masks.models import choose_device
 
     device = choose_device(options.device).type
     network = partial(recorded_classifier, options.run, device, options.model, options.trust)

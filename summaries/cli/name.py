@@ -8,13 +8,13 @@ from typing import Annotated
 
 import tyro
 
-from masks.errors import UserError
-from summaries.cli.again import unneeded
-from summaries.cli.parsing import parse, told
-from summaries.folders import claimed
-from summaries.names import write_names
-from summaries.pipeline import check_done, redo
-from summaries.store import Run
+from visual_summaries.masks.errors import UserError
+from visual_summaries.summaries.cli.again import unneeded
+from visual_summaries.summaries.cli.parsing import parse, told
+from visual_summaries.summaries.folders import claimed
+from visual_summaries.summaries.names import write_names
+from visual_summaries.summaries.pipeline import check_done, redo
+from visual_summaries.summaries.store import Run
 
 EXAMPLE = "visual-summaries name runs/demo/steamer 0 funnel"
 

@@ -15,9 +15,9 @@ from typing import Annotated, Any
 
 import tyro
 
-from masks.errors import UserError
-from masks.options import OptionError, checked, hints
-from summaries.cli import COMMANDS, PROGRAM
+from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.options import OptionError, checked, hints
+from visual_summaries.summaries.cli import COMMANDS, PROGRAM
 
 HELP_ALL = "--help-all"
 

@@ -10,21 +10,21 @@ from typing import Annotated
 
 import tyro
 
-from masks.class_names import UnknownClassError, mapped_class, read_class_map
-from masks.errors import UnfinishedError, UserError, is_disk_full
-from masks.folders import class_folders
-from masks.ids import safe_id
-from masks.input_options import InputFormat
-from masks.options import OptionError, Range, Seed
-from masks.schedule import DEFAULT_PRESET, preset
-from summaries.backend import cores
-from summaries.cli import in_options
-from summaries.cli.parsing import Expert, parse, told
-from summaries.folders import check_free, claimed
-from summaries.pipeline import Job, run
-from summaries.progress import progress, say
-from summaries.settings import Settings, override, plain, read_config
-from summaries.store import Run
+from visual_summaries.masks.class_names import UnknownClassError, mapped_class, read_class_map
+from visual_summaries.masks.errors import UnfinishedError, UserError, is_disk_full
+from visual_summaries.masks.folders import class_folders
+from visual_summaries.masks.ids import safe_id
+from visual_summaries.masks.input_options import InputFormat
+from visual_summaries.masks.options import OptionError, Range, Seed
+from visual_summaries.masks.schedule import DEFAULT_PRESET, preset
+from visual_summaries.summaries.backend import cores
+from visual_summaries.summaries.cli import in_options
+from visual_summaries.summaries.cli.parsing import Expert, parse, told
+from visual_summaries.summaries.folders import check_free, claimed
+from visual_summaries.summaries.pipeline import Job, run
+from visual_summaries.summaries.progress import progress, say
+from visual_summaries.summaries.settings import Settings, override, plain, read_config
+from visual_summaries.summaries.store import Run
 
 EXAMPLE = "visual-summaries run runs/demo/world/images/steamer --out runs/steamer --model demo --limit 12"
 
@@ -117,8 +117,8 @@ def run_folders(options: Arguments) -> list[Run]:
     folders = class_folders(options.images)
     targets = targets_of(options, folders or [options.images])
     check_free(options.out, "runs" if folders else "run")
-    from masks.models import choose_device, load_classifier
-    from summaries.gallery import write_index
+    from visual_summaries.masks.models import choose_device, load_classifier
+    from visual_summaries.summaries.gallery import write_index
 
     device = choose_device(options.device)
     with progress("training the network", "epochs") as tick:
@@ -193,7 +193,7 @@ def targets_of(options: Arguments, folders: Sequence[Path]) -> list[str]:
 
 def model_record(spec: str, weights: str | None, input_format: InputFormat) -> dict[str, object]:
     """How to load a network again, from any directory, as it stands in JSON."""
-    from masks.user_file import absolute_spec
+    from visual_summaries.masks.user_file import absolute_spec
 
     if weights not in (None, "none"):
         weights = str(Path(str(weights)).absolute())

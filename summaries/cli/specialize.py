@@ -9,13 +9,13 @@ from typing import Annotated
 
 import tyro
 
-from masks.errors import UserError
-from masks.options import Seed
-from specialize.options import Settings
-from summaries.cli.again import recorded_classifier
-from summaries.cli.parsing import Expert, check_folders, parse, told
-from summaries.folders import check_free
-from summaries.store import Run, find_runs
+from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.options import Seed
+from visual_summaries.specialize.options import Settings
+from visual_summaries.summaries.cli.again import recorded_classifier
+from visual_summaries.summaries.cli.parsing import Expert, check_folders, parse, told
+from visual_summaries.summaries.folders import check_free
+from visual_summaries.summaries.store import Run, find_runs
 
 EXAMPLE = """visual-summaries world runs/world --seed 1 &&
   visual-summaries specialize runs/demo --train runs/world/images --others runs/world/images --out models/demo"""
@@ -61,8 +61,8 @@ def main(arguments: Sequence[str]) -> None:
         raise UserError("no run folder is given or found: make one a class with `visual-summaries run`")
     check_folders(train=options.train, others=options.others)
     check_free(options.out, "model")  # before anything that takes long
-    from masks.user_file import absolute_spec
-    from specialize.build import build
+    from visual_summaries.masks.user_file import absolute_spec
+    from visual_summaries.specialize.build import build
 
     recorded = runs[0].info["config"]["model"]
     if options.model is not None:  # wherever its file is now, from any directory

@@ -10,9 +10,9 @@ from typing import Annotated
 import tyro
 from tqdm import tqdm
 
-from summaries.cli.parsing import parse, told
-from summaries.pipeline import STAGES
-from summaries.store import Run, find_runs, read_images
+from visual_summaries.summaries.cli.parsing import parse, told
+from visual_summaries.summaries.pipeline import STAGES
+from visual_summaries.summaries.store import Run, find_runs, read_images
 
 EXAMPLE = "visual-summaries status runs/demo"
 

@@ -8,11 +8,11 @@ from typing import Annotated
 
 import tyro
 
-from masks.options import Range, Seed
-from summaries.cli.parsing import parse, told
-from summaries.files import write_bytes
-from summaries.folders import claimed
-from summaries.progress import say
+from visual_summaries.masks.options import Range, Seed
+from visual_summaries.summaries.cli.parsing import parse, told
+from visual_summaries.summaries.files import write_bytes
+from visual_summaries.summaries.folders import claimed
+from visual_summaries.summaries.progress import say
 
 EXAMPLE = "visual-summaries world runs/world --images 30 --seed 1"
 
@@ -34,7 +34,7 @@ def write(
         images: Pictures a class, >= 1.
         seed: Of the pictures; those the networks were trained on have no seed here.
     """
-    from masks import world
+    from visual_summaries.masks import world
 
     with claimed(out, "world", option="OUT"):
         world.write(out, images=images, seed=seed, save=write_bytes)

@@ -10,21 +10,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from masks.errors import UserError
-from masks.ids import path_on_record, recorded_path
-from masks.options import Options, Range, Seed
-from masks.schedule import DEFAULT_PRESET
-from summaries.backend import cores, steady_threads
-from summaries.folders import claimed
-from summaries.pipeline.engine import Pipeline
-from summaries.pipeline.image_chain import IMAGE_CHAIN, ImageContext
-from summaries.settings import Settings, override, plain
-from summaries.store import Run
+from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.ids import path_on_record, recorded_path
+from visual_summaries.masks.options import Options, Range, Seed
+from visual_summaries.masks.schedule import DEFAULT_PRESET
+from visual_summaries.summaries.backend import cores, steady_threads
+from visual_summaries.summaries.folders import claimed
+from visual_summaries.summaries.pipeline.engine import Pipeline
+from visual_summaries.summaries.pipeline.image_chain import IMAGE_CHAIN, ImageContext
+from visual_summaries.summaries.settings import Settings, override, plain
+from visual_summaries.summaries.store import Run
 
 if TYPE_CHECKING:
     import torch
 
-    from masks.classifier import Classifier
+    from visual_summaries.masks.classifier import Classifier
 
 __all__ = ["PACKAGES", "STAGES", "Job", "Pipeline", "check_done", "recorded_settings", "redo", "run"]
 
@@ -81,8 +81,8 @@ def run(job: Job, classifier: Classifier, *, until: str = STAGES[-1]) -> Run:
     Raises:
         UserError: For whatever a user can cause.
     """
-    from masks.class_names import find_class
-    from summaries.stages.network import examine_network
+    from visual_summaries.masks.class_names import find_class
+    from visual_summaries.summaries.stages.network import examine_network
 
     _check(job)
     with claimed(job.out, "run"), classifier:

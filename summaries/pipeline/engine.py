@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from summaries.files import hash_file, write_json
-from summaries.progress import Tick, progress, say
-from summaries.record import FORMAT, Record, read_record
+from visual_summaries.summaries.files import hash_file, write_json
+from visual_summaries.summaries.progress import Tick, progress, say
+from visual_summaries.summaries.record import FORMAT, Record, read_record
 
 Context = TypeVar("Context")
 

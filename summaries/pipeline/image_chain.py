@@ -23,17 +23,17 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from masks.ids import recorded_path
-from summaries.backend import cores
-from summaries.files import digest, hash_file
-from summaries.pipeline.engine import Stage
-from summaries.progress import Tick
-from summaries.store import Run, frame_path, read_images
+from visual_summaries.masks.ids import recorded_path
+from visual_summaries.summaries.backend import cores
+from visual_summaries.summaries.files import digest, hash_file
+from visual_summaries.summaries.pipeline.engine import Stage
+from visual_summaries.summaries.progress import Tick
+from visual_summaries.summaries.store import Run, frame_path, read_images
 
 if TYPE_CHECKING:
-    from masks.classifier import Classifier
-    from summaries.record import Record
-    from summaries.settings import Settings
+    from visual_summaries.masks.classifier import Classifier
+    from visual_summaries.summaries.record import Record
+    from visual_summaries.summaries.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class ImageContext:
 
     def options(self, *stages: str) -> dict[str, Any]:
         """The options of some stages, as plain data."""
-        from summaries.settings import plain
+        from visual_summaries.summaries.settings import plain
 
         values = plain(self.settings)
         return {name: values[name] for name in stages}
@@ -100,8 +100,8 @@ class ImageContext:
 
 def _mark(path: Path) -> str:
     """What tells whether a file of the class folder changed: a short hash of its bytes, or why it cannot be read."""
-    from masks.errors import UnusableImageError
-    from masks.reading import file_sha256
+    from visual_summaries.masks.errors import UnusableImageError
+    from visual_summaries.masks.reading import file_sha256
 
     try:
         return file_sha256(path)[:16]
@@ -110,7 +110,7 @@ def _mark(path: Path) -> str:
 
 
 def _images_inputs(context: ImageContext) -> dict[str, Any]:
-    from masks.folders import list_images
+    from visual_summaries.masks.folders import list_images
 
     listing = [(file.path.name, _mark(file.path)) for file in list_images(context.folder)]
     return {
@@ -130,7 +130,7 @@ def _images_files(context: ImageContext) -> list[Path]:
 
 
 def _images_work(context: ImageContext, tick: Tick) -> dict[str, Any]:
-    from summaries.stages.images import Selection, run_images
+    from visual_summaries.summaries.stages.images import Selection, run_images
 
     selection = Selection(context.target, context.limit, context.keep_misclassified)
     with context.network() as classifier:
@@ -174,7 +174,7 @@ def _masks_files(context: ImageContext) -> list[Path]:
 
 
 def _masks_work(context: ImageContext, tick: Tick) -> dict[str, Any]:
-    from summaries.stages.masks import run_masks
+    from visual_summaries.summaries.stages.masks import run_masks
 
     with context.network() as classifier:
         return run_masks(
@@ -204,7 +204,7 @@ def _proposals_files(context: ImageContext) -> list[Path]:
 
 
 def _proposals_work(context: ImageContext, tick: Tick) -> dict[str, Any]:
-    from summaries.stages.parts import run_proposals
+    from visual_summaries.summaries.stages.parts import run_proposals
 
     options, key = context.settings.proposals, digest(_proposals_inputs(context))
     return run_proposals(context.out, options, seed=context.seed, jobs=context.processes, key=key, tick=tick)
@@ -212,7 +212,7 @@ def _proposals_work(context: ImageContext, tick: Tick) -> dict[str, Any]:
 
 def _matching_network(context: ImageContext) -> bool:
     """Whether matching asks the network: for descriptors of boxes, or for the nearest images."""
-    from clustering.options import count_neighbours
+    from visual_summaries.clustering.options import count_neighbours
 
     pairs, descriptor = context.settings.similarity.pairs, context.settings.appearance.descriptor
     return count_neighbours(pairs) is not None or descriptor != "hog"
@@ -230,7 +230,7 @@ def _matching_files(context: ImageContext) -> list[Path]:
 
 
 def _matching_work(context: ImageContext, tick: Tick) -> dict[str, Any]:
-    from summaries.stages.parts import run_matching
+    from visual_summaries.summaries.stages.parts import run_matching
 
     return run_matching(
         context.out,
@@ -255,7 +255,7 @@ def _clusters_files(context: ImageContext) -> list[Path]:
 
 
 def _clusters_work(context: ImageContext, tick: Tick) -> dict[str, Any]:
-    from summaries.stages.clusters import run_clusters
+    from visual_summaries.summaries.stages.clusters import run_clusters
 
     return run_clusters(context.out, context.settings, seed=context.seed)
 
@@ -274,7 +274,7 @@ def _gallery_files(context: ImageContext) -> list[Path]:
 
 
 def _gallery_work(context: ImageContext, tick: Tick) -> dict[str, Any]:
-    from summaries.gallery import write_gallery
+    from visual_summaries.summaries.gallery import write_gallery
 
     run = Run(context.out)
     write_gallery(run, tick, fresh=context.again == "gallery")

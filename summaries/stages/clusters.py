@@ -11,19 +11,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from clustering.affinity import Clusters, propagate
-from clustering.complete import complete
-from clustering.merge import merge
-from clustering.prune import cohere, goal, one_per_image, pairwise_ssim, patch, prune
-from masks.errors import UserError
-from summaries.files import write_csv, write_json
-from summaries.folders import inside
-from summaries.names import carry_names, read_names, write_names
-from summaries.progress import say
-from summaries.settings import Settings
-from summaries.stages.matched import Matched, read_matched
-from summaries.store import PartRow, Run, read_summaries
-from summaries.summary import Member, Summary
+from visual_summaries.clustering.affinity import Clusters, propagate
+from visual_summaries.clustering.complete import complete
+from visual_summaries.clustering.merge import merge
+from visual_summaries.clustering.prune import cohere, goal, one_per_image, pairwise_ssim, patch, prune
+from visual_summaries.masks.errors import UserError
+from visual_summaries.summaries.files import write_csv, write_json
+from visual_summaries.summaries.folders import inside
+from visual_summaries.summaries.names import carry_names, read_names, write_names
+from visual_summaries.summaries.progress import say
+from visual_summaries.summaries.settings import Settings
+from visual_summaries.summaries.stages.matched import Matched, read_matched
+from visual_summaries.summaries.store import PartRow, Run, read_summaries
+from visual_summaries.summaries.summary import Member, Summary
 
 COMPARED = 50
 """Members of a summary that are compared by SSIM, the best first: all pairs of many would take the time."""

@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 import numpy.typing as npt
 
-from summaries.store import ImageRow, Run
+from visual_summaries.summaries.store import ImageRow, Run
 
 Frames = list[npt.NDArray[np.uint8]]
 

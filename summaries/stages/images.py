@@ -12,15 +12,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from masks.classifier import Classifier, ClassLabel
-from masks.errors import UnusableImageError, UserError
-from masks.folders import ImageFile, list_images
-from masks.ids import recorded_path
-from masks.reading import read_image
-from summaries.files import write_csv, write_png
-from summaries.folders import remove_files
-from summaries.progress import Tick
-from summaries.store import ImageRow, frame_path
+from visual_summaries.masks.classifier import Classifier, ClassLabel
+from visual_summaries.masks.errors import UnusableImageError, UserError
+from visual_summaries.masks.folders import ImageFile, list_images
+from visual_summaries.masks.ids import recorded_path
+from visual_summaries.masks.reading import read_image
+from visual_summaries.summaries.files import write_csv, write_png
+from visual_summaries.summaries.folders import remove_files
+from visual_summaries.summaries.progress import Tick
+from visual_summaries.summaries.store import ImageRow, frame_path
 
 PREDICT_BATCH = 16
 """Images whose class is predicted at once; fixed, so that a longer run gives the same probabilities."""

@@ -14,21 +14,21 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from masks.batches import CPU_BATCH, batch_size
-from masks.binarize import binarize
-from masks.classifier import Classifier
-from masks.errors import UnusableImageError, UserError
-from masks.evaluate import drop, probabilities
-from masks.optimize import optimize
-from masks.perturb import Blur
-from masks.reading import read_image
-from summaries.arrays import Array, read_arrays
-from summaries.files import digest, read_csv, write_csv, write_npz, write_png
-from summaries.folders import inside, remove_files
-from summaries.progress import Tick, say
-from summaries.settings import Settings
-from summaries.stages.frames import Frames, read_ahead
-from summaries.store import ImageRow, MaskRow, Run
+from visual_summaries.masks.batches import CPU_BATCH, batch_size
+from visual_summaries.masks.binarize import binarize
+from visual_summaries.masks.classifier import Classifier
+from visual_summaries.masks.errors import UnusableImageError, UserError
+from visual_summaries.masks.evaluate import drop, probabilities
+from visual_summaries.masks.optimize import optimize
+from visual_summaries.masks.perturb import Blur
+from visual_summaries.masks.reading import read_image
+from visual_summaries.summaries.arrays import Array, read_arrays
+from visual_summaries.summaries.files import digest, read_csv, write_csv, write_npz, write_png
+from visual_summaries.summaries.folders import inside, remove_files
+from visual_summaries.summaries.progress import Tick, say
+from visual_summaries.summaries.settings import Settings
+from visual_summaries.summaries.stages.frames import Frames, read_ahead
+from visual_summaries.summaries.store import ImageRow, MaskRow, Run
 
 REPORTED = Blur(10)
 """The perturbation of the drops in masks.csv, whatever the masks were optimised for."""

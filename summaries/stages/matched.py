@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from clustering.affinity import DENSE_PARTS
-from clustering.options import AffinityOptions
-from clustering.pairs import adjacency
-from masks.errors import UserError
-from summaries.arrays import Array, read_arrays
-from summaries.files import write_npz
+from visual_summaries.clustering.affinity import DENSE_PARTS
+from visual_summaries.clustering.options import AffinityOptions
+from visual_summaries.clustering.pairs import adjacency
+from visual_summaries.masks.errors import UserError
+from visual_summaries.summaries.arrays import Array, read_arrays
+from visual_summaries.summaries.files import write_npz
 
 SCHEMA = {
     "image": Array("iu", ("candidates",), 0, "images"),

@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from clustering.appearance import deep_encoder
-from clustering.options import count_neighbours
-from masks.classifier import Classifier
-from masks.errors import UnusableImageError, UserError
-from masks.examine import examine
-from masks.folders import list_images
-from masks.layers import feature_layers, is_script
-from masks.reading import read_image
-from summaries.progress import say
-from summaries.settings import Settings
+from visual_summaries.clustering.appearance import deep_encoder
+from visual_summaries.clustering.options import count_neighbours
+from visual_summaries.masks.classifier import Classifier
+from visual_summaries.masks.errors import UnusableImageError, UserError
+from visual_summaries.masks.examine import examine
+from visual_summaries.masks.folders import list_images
+from visual_summaries.masks.layers import feature_layers, is_script
+from visual_summaries.masks.reading import read_image
+from visual_summaries.summaries.progress import say
+from visual_summaries.summaries.settings import Settings
 
 
 def examine_network(folder: Path, classifier: Classifier, settings: Settings, *, gradients: bool) -> list[str]:

@@ -14,25 +14,25 @@ import torch
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from clustering.appearance import deep_encoder
-from clustering.descriptors import describe
-from clustering.matching import Features, mirror
-from clustering.options import ProposalOptions, count_neighbours
-from clustering.pairs import all_pairs, encode, nearest_pairs
-from clustering.proposals import choose, not_redundant, selective_search
-from clustering.reduction import learn
-from clustering.similarity import ON_DEVICE, similarity
-from clustering.tiles import Tile
-from masks.classifier import Classifier
-from masks.errors import UserError
-from summaries.arrays import Array, read_arrays
-from summaries.backend import in_processes, in_threads
-from summaries.files import digest, write_npz
-from summaries.folders import inside, remove_files
-from summaries.progress import Tick, progress, say
-from summaries.settings import Settings
-from summaries.stages.matched import Candidates, Matched, write_matched
-from summaries.store import Run
+from visual_summaries.clustering.appearance import deep_encoder
+from visual_summaries.clustering.descriptors import describe
+from visual_summaries.clustering.matching import Features, mirror
+from visual_summaries.clustering.options import ProposalOptions, count_neighbours
+from visual_summaries.clustering.pairs import all_pairs, encode, nearest_pairs
+from visual_summaries.clustering.proposals import choose, not_redundant, selective_search
+from visual_summaries.clustering.reduction import learn
+from visual_summaries.clustering.similarity import ON_DEVICE, similarity
+from visual_summaries.clustering.tiles import Tile
+from visual_summaries.masks.classifier import Classifier
+from visual_summaries.masks.errors import UserError
+from visual_summaries.summaries.arrays import Array, read_arrays
+from visual_summaries.summaries.backend import in_processes, in_threads
+from visual_summaries.summaries.files import digest, write_npz
+from visual_summaries.summaries.folders import inside, remove_files
+from visual_summaries.summaries.progress import Tick, progress, say
+from visual_summaries.summaries.settings import Settings
+from visual_summaries.summaries.stages.matched import Candidates, Matched, write_matched
+from visual_summaries.summaries.store import Run
 
 Network = Callable[[], AbstractContextManager[Classifier]]
 """Gives the network under explanation, to be used inside its context."""

@@ -7,9 +7,9 @@ import pytest
 from scipy.sparse import csr_array
 from sklearn.cluster import AffinityPropagation
 
-from clustering import affinity
-from clustering.affinity import propagate, ranked
-from clustering.options import AffinityOptions
+from visual_summaries.clustering import affinity
+from visual_summaries.clustering.affinity import propagate, ranked
+from visual_summaries.clustering.options import AffinityOptions
 
 
 def planted(sizes, seed=0, inside=0.9, outside=0.1):

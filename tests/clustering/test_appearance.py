@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from clustering.appearance import deep_encoder
-from clustering.options import AppearanceOptions
-from masks.classifier import Classifier, Normalisation
-from masks.errors import UserError
-from masks.images import Frame
+from visual_summaries.clustering.appearance import deep_encoder
+from visual_summaries.clustering.options import AppearanceOptions
+from visual_summaries.masks.classifier import Classifier, Normalisation
+from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.images import Frame
 
 
 class Flat(nn.Module):

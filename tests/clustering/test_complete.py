@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from clustering.complete import complete
-from clustering.options import PruneOptions
+from visual_summaries.clustering.complete import complete
+from visual_summaries.clustering.options import PruneOptions
 
 IMAGES, KINDS = 6, 3
 

@@ -6,13 +6,13 @@ import torch
 from scipy.ndimage import map_coordinates
 from torch import nn
 
-from clustering.deep import DeepEncoder, pool, sample
-from clustering.matching import Features, match
-from clustering.options import DeepOptions, MatchingOptions, ProposalOptions
-from clustering.proposals import selective_search
-from masks.classifier import Classifier, Normalisation
-from masks.images import Frame
-from masks.models import load_classifier
+from visual_summaries.clustering.deep import DeepEncoder, pool, sample
+from visual_summaries.clustering.matching import Features, match
+from visual_summaries.clustering.options import DeepOptions, MatchingOptions, ProposalOptions
+from visual_summaries.clustering.proposals import selective_search
+from visual_summaries.masks.classifier import Classifier, Normalisation
+from visual_summaries.masks.images import Frame
+from visual_summaries.masks.models import load_classifier
 
 
 def interpolated(feature_map, x, y):

@@ -7,8 +7,9 @@ import pytest
 from skimage import feature
 from threadpoolctl import threadpool_limits
 
-from clustering.descriptors import CELL, _patches, describe, hog
-from clustering.whitening import (
+from tests.reference.hog import hog as hog_slowly
+from visual_summaries.clustering.descriptors import CELL, _patches, describe, hog
+from visual_summaries.clustering.whitening import (
     CHANNELS,
     REGULARISER,
     HogStatistics,
@@ -18,7 +19,6 @@ from clustering.whitening import (
     packaged_whitening,
     whitening,
 )
-from tests.reference.hog import hog as hog_slowly
 
 
 @pytest.mark.parametrize("size", [(24, 24), (32, 48), (80, 80)])

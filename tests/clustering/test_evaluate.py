@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from clustering.evaluate import (
+from visual_summaries.clustering.evaluate import (
     MIN_IOU,
     Landmarks,
     Majority,

@@ -3,14 +3,24 @@ import dataclasses
 import numpy as np
 import pytest
 
-from clustering.descriptors import describe
-from clustering.matching import Features, Geometry, appearance, lom, masked_median, match, match_both, mirror, phm
-from clustering.options import MatchingOptions, ProposalOptions
-from clustering.proposals import selective_search
 from tests.reference.lom_jacobi import lom as lom_slowly
 from tests.reference.lom_jacobi import share_area
 from tests.reference.lom_sequential import lom as lom_sequentially
 from tests.reference.phm import phm as phm_slowly
+from visual_summaries.clustering.descriptors import describe
+from visual_summaries.clustering.matching import (
+    Features,
+    Geometry,
+    appearance,
+    lom,
+    masked_median,
+    match,
+    match_both,
+    mirror,
+    phm,
+)
+from visual_summaries.clustering.options import MatchingOptions, ProposalOptions
+from visual_summaries.clustering.proposals import selective_search
 
 
 def sparse_scores(shape, seed):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from clustering.merge import SHARE, merge
-from clustering.options import PruneOptions
+from visual_summaries.clustering.merge import SHARE, merge
+from visual_summaries.clustering.options import PruneOptions
 
 IMAGES, KINDS, NEAR = 30, 3, 8
 

@@ -6,10 +6,10 @@ from scipy.sparse import block_diag, csr_array
 from sklearn.cluster import AffinityPropagation
 from sklearn.metrics import adjusted_rand_score
 
-from clustering import message_passing
-from clustering.affinity import ranked
-from clustering.message_passing import pass_messages
 from tests.reference.affinity import exemplars as slow_exemplars
+from visual_summaries.clustering import message_passing
+from visual_summaries.clustering.affinity import ranked
+from visual_summaries.clustering.message_passing import pass_messages
 
 
 def clouds(parts, seed=0, centers=5):

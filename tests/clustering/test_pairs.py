@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch import nn
 
-from clustering.options import count_neighbours
-from clustering.pairs import all_pairs, encode, nearest_pairs
-from masks.classifier import Classifier, Normalisation
-from masks.errors import UserError
-from masks.images import Frame
+from visual_summaries.clustering.options import count_neighbours
+from visual_summaries.clustering.pairs import all_pairs, encode, nearest_pairs
+from visual_summaries.masks.classifier import Classifier, Normalisation
+from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.images import Frame
 
 
 def slow_pairs(encodings, neighbours):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from clustering.regions import regions
+from visual_summaries.clustering.regions import regions
 
 
 def flood(mask):

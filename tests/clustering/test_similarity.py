@@ -5,13 +5,13 @@ import cv2
 import numpy as np
 import pytest
 
-from clustering.descriptors import describe
-from clustering.matching import Features, match, mirror
-from clustering.options import MatchingOptions, SimilarityOptions
-from clustering.pairs import all_pairs
-from clustering.similarity import similarity
-from summaries.stages.parts import TileFolder
 from tests.reference.similarity import similarity as dense_similarity
+from visual_summaries.clustering.descriptors import describe
+from visual_summaries.clustering.matching import Features, match, mirror
+from visual_summaries.clustering.options import MatchingOptions, SimilarityOptions
+from visual_summaries.clustering.pairs import all_pairs
+from visual_summaries.clustering.similarity import similarity
+from visual_summaries.summaries.stages.parts import TileFolder
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from clustering.matching import Features
-from clustering.transfer import (
+from visual_summaries.clustering.matching import Features
+from visual_summaries.clustering.transfer import (
     TransferOptions,
     Votes,
     best,

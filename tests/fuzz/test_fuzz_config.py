@@ -8,9 +8,9 @@ import typing
 
 import pytest
 
-from masks.errors import UserError
-from masks.options import Filled, Named, Options, Range, hints
-from summaries.settings import Settings, override, plain, read_config
+from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.options import Filled, Named, Options, Range, hints
+from visual_summaries.summaries.settings import Settings, override, plain, read_config
 
 SEEDS = range(8)
 CASES = 30

@@ -14,20 +14,20 @@ import numpy as np
 import pytest
 import torch
 
-import specialize
-from masks.classifier import Classifier, Normalisation
-from masks.errors import UserError
-from masks.images import Frame
-from specialize.blend import Blend, plain_blend
-from specialize.boost import read_uses
-from specialize.description import SummaryRow, digests_of
-from specialize.features import find_places, find_tap
-from specialize.model import Model, read_model, save_model
-from specialize.options import FeatureOptions, PlaceOptions
-from specialize.photographs import Looker, Photo
-from specialize.svm import Svms
-from specialize.tuning import Method
-from summaries.folders import claimed
+from visual_summaries import specialize
+from visual_summaries.masks.classifier import Classifier, Normalisation
+from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.images import Frame
+from visual_summaries.specialize.blend import Blend, plain_blend
+from visual_summaries.specialize.boost import read_uses
+from visual_summaries.specialize.description import SummaryRow, digests_of
+from visual_summaries.specialize.features import find_places, find_tap
+from visual_summaries.specialize.model import Model, read_model, save_model
+from visual_summaries.specialize.options import FeatureOptions, PlaceOptions
+from visual_summaries.specialize.photographs import Looker, Photo
+from visual_summaries.specialize.svm import Svms
+from visual_summaries.specialize.tuning import Method
+from visual_summaries.summaries.folders import claimed
 
 MUTATIONS = 420
 ODD_VALUES: list[Any] = [

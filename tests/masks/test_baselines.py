@@ -6,8 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from masks import world
-from masks.baselines import (
+from tests.reference.saliency import smooth_maximum
+from visual_summaries.masks import world
+from visual_summaries.masks.baselines import (
     ExtremalOptions,
     RiseOptions,
     SmoothMax,
@@ -19,14 +20,13 @@ from masks.baselines import (
     moved,
     rise,
 )
-from masks.classifier import Classifier, Normalisation
-from masks.evaluate import most_salient
-from masks.images import Frame
-from masks.layers import feature_layers, record
-from masks.models import load_classifier
-from masks.perturb import Blur
-from masks.sanity import iou, randomised
-from tests.reference.saliency import smooth_maximum
+from visual_summaries.masks.classifier import Classifier, Normalisation
+from visual_summaries.masks.evaluate import most_salient
+from visual_summaries.masks.images import Frame
+from visual_summaries.masks.layers import feature_layers, record
+from visual_summaries.masks.models import load_classifier
+from visual_summaries.masks.perturb import Blur
+from visual_summaries.masks.sanity import iou, randomised
 
 SIDE = 48
 PLACE = (slice(6, 22), slice(24, 42))

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from masks.class_lists import check_count, labels_of, read_classes
-from masks.class_names import ClassLabel
-from masks.errors import UserError
+from visual_summaries.masks.class_lists import check_count, labels_of, read_classes
+from visual_summaries.masks.class_names import ClassLabel
+from visual_summaries.masks.errors import UserError
 
 NAMES = ["cat", "dog", "fox"]
 

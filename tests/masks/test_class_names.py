@@ -7,8 +7,15 @@ from pathlib import Path
 import pytest
 from timm.data import ImageNetInfo
 
-from masks.class_names import ClassLabel, find_class, mapped_class, normalised, numbered, read_class_map
-from masks.errors import UserError
+from visual_summaries.masks.class_names import (
+    ClassLabel,
+    find_class,
+    mapped_class,
+    normalised,
+    numbered,
+    read_class_map,
+)
+from visual_summaries.masks.errors import UserError
 
 LABELS = [
     ClassLabel(0, "church, church building", "n03028079"),

@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from masks.classifier import Classifier, Normalisation
-from masks.evaluate import (
+from tests.reference import saliency as slowly
+from visual_summaries.masks.classifier import Classifier, Normalisation
+from visual_summaries.masks.evaluate import (
     INSERTED_ONTO,
     STEPS,
     deletion_auc,
@@ -19,9 +20,8 @@ from masks.evaluate import (
     shape,
     shares,
 )
-from masks.images import Frame
-from masks.perturb import parse_perturbation
-from tests.reference import saliency as slowly
+from visual_summaries.masks.images import Frame
+from visual_summaries.masks.perturb import parse_perturbation
 
 SIDE = 12
 

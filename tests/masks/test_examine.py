@@ -9,13 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from masks.errors import UserError
-from masks.examine import examine
-from masks.layers import feature_layers, linear_layers
-from masks.optimize import optimize
-from masks.schedule import PRESETS, Schedule
 from tests.masks.networks import SIDE, Tiny, pictures, wrapped
 from tests.masks.test_optimize import short
+from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.examine import examine
+from visual_summaries.masks.layers import feature_layers, linear_layers
+from visual_summaries.masks.optimize import optimize
+from visual_summaries.masks.schedule import PRESETS, Schedule
 
 
 def frames(count: int = 2) -> list[np.ndarray]:

@@ -11,9 +11,9 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from masks.classifier import Classifier
-from masks.errors import UserError
 from tests.masks.networks import Tiny, pictures, wrapped
+from visual_summaries.masks.classifier import Classifier
+from visual_summaries.masks.errors import UserError
 
 
 def resnet() -> nn.Module:

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from masks import world
-from masks.classifier import Classifier, Normalisation
-from masks.fuse import fused
-from masks.images import Frame
-from masks.models import load_classifier
+from visual_summaries.masks import world
+from visual_summaries.masks.classifier import Classifier, Normalisation
+from visual_summaries.masks.fuse import fused
+from visual_summaries.masks.images import Frame
+from visual_summaries.masks.models import load_classifier
 
 
 class Awkward(nn.Module):

@@ -12,9 +12,9 @@ import torchvision
 from PIL import Image
 from timm.data import create_transform, resolve_data_config
 
-from masks.errors import UserError
-from masks.input_options import InputFormat
-from masks.models import _timm_frame, load_classifier
+from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.input_options import InputFormat
+from visual_summaries.masks.models import _timm_frame, load_classifier
 
 NET = """
 import random

@@ -9,11 +9,11 @@ from typing import Annotated, Literal
 import numpy as np
 import pytest
 
-from masks.errors import UserError
-from masks.options import Filled, Named, OptionError, Options, Range, checked, hints
-from masks.perturb import parse_perturbation
-from masks.perturbation_names import parse_name
-from masks.schedule import PRESETS, Stage
+from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.options import Filled, Named, OptionError, Options, Range, checked, hints
+from visual_summaries.masks.perturb import parse_perturbation
+from visual_summaries.masks.perturbation_names import parse_name
+from visual_summaries.masks.schedule import PRESETS, Stage
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from masks.errors import UserError
-from masks.outputs import GREY
 from tests.masks.networks import SIDE, Tiny, pictures, wrapped
+from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.outputs import GREY
 
 
 class Tupled(Tiny):

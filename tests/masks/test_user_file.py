@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from masks.errors import UserError
-from masks.models import load_classifier
-from masks.user_file import absolute_spec, load_network
+from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.models import load_classifier
+from visual_summaries.masks.user_file import absolute_spec, load_network
 
 NET = """
 import torch

@@ -10,10 +10,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from masks.errors import UserError
-from masks.input_options import InputFormat
-from masks.models import load_classifier
-from masks.weights import load_weights, read_state_dicts
+from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.input_options import InputFormat
+from visual_summaries.masks.models import load_classifier
+from visual_summaries.masks.weights import load_weights, read_state_dicts
 
 State = dict[str, Tensor]
 

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from masks import world
+from visual_summaries.masks import world
 
 NAMES = [kind.name for kind in world.CLASSES]
 PAIRS = [(kind.name, kind.pair) for kind in world.CLASSES[::2]]

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from masks import world
-from masks.world.architecture import WIDTHS
-from masks.world.cache import cache_path, load_or_train
-from masks.world.training import Training, augment, training_pictures
+from visual_summaries.masks import world
+from visual_summaries.masks.world.architecture import WIDTHS
+from visual_summaries.masks.world.cache import cache_path, load_or_train
+from visual_summaries.masks.world.training import Training, augment, training_pictures
 
 TINY = Training(pictures=32, epochs=1, batch=16)
 

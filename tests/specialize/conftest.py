@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from masks import world
-from summaries.cli import main
+from visual_summaries.masks import world
+from visual_summaries.summaries.cli import main
 
 ROOT = Path(__file__).parents[2]
 if str(ROOT) not in sys.path:  # for `tests.reference`

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from masks.options import Filled, Named, OptionError, Options, Range, hints
-from masks.schedule import PRESETS
+from visual_summaries.masks.options import Filled, Named, OptionError, Options, Range, hints
+from visual_summaries.masks.schedule import PRESETS
 
-PACKAGES = ("masks", "clustering", "summaries", "specialize")
+PACKAGES = tuple(f"visual_summaries.{name}" for name in ("masks", "clustering", "summaries", "specialize"))
 
 
 def all_modules():

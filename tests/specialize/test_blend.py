@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from specialize.blend import LARGEST_BONUS, Blend, blended, calibrate, class_scores, plain_blend
-from specialize.options import NORMALISATIONS
 from tests.reference.blend import blend as slow
+from visual_summaries.specialize.blend import LARGEST_BONUS, Blend, blended, calibrate, class_scores, plain_blend
+from visual_summaries.specialize.options import NORMALISATIONS
 
 CLASSES = np.array([1, 4, 6])
 OWNER = np.array([0, 1, 1, 2, 0])

@@ -11,18 +11,18 @@ import pytest
 import torch
 from PIL import Image
 
-import specialize
-from masks.errors import UserError
-from masks.images import read_image
-from masks.models import load_classifier
-from masks.optimize import optimize
-from masks.schedule import Schedule, Stage
-from specialize.build import ImageUse
-from specialize.controls import METHODS
-from specialize.model import read_model, save_model
-from summaries.cli import main
-from summaries.files import read_csv, read_json, write_json
-from summaries.store import Run
+from visual_summaries import specialize
+from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.images import read_image
+from visual_summaries.masks.models import load_classifier
+from visual_summaries.masks.optimize import optimize
+from visual_summaries.masks.schedule import Schedule, Stage
+from visual_summaries.specialize.build import ImageUse
+from visual_summaries.specialize.controls import METHODS
+from visual_summaries.specialize.model import read_model, save_model
+from visual_summaries.summaries.cli import main
+from visual_summaries.summaries.files import read_csv, read_json, write_json
+from visual_summaries.summaries.store import Run
 
 SPECIALISED = ("church", "steamer")
 

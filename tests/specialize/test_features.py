@@ -5,16 +5,16 @@ import pytest
 import torch
 from torch import nn
 
-from masks.classifier import Classifier, Normalisation
-from masks.errors import UserError
-from masks.images import Frame
-from masks.models import load_classifier
-from specialize.blend import plain_blend
-from specialize.features import Tap, find_places, find_tap, look, tapped
-from specialize.model import specialized
-from specialize.options import FeatureOptions, PlaceOptions
-from specialize.svm import Svms
-from specialize.tuning import Method
+from visual_summaries.masks.classifier import Classifier, Normalisation
+from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.images import Frame
+from visual_summaries.masks.models import load_classifier
+from visual_summaries.specialize.blend import plain_blend
+from visual_summaries.specialize.features import Tap, find_places, find_tap, look, tapped
+from visual_summaries.specialize.model import specialized
+from visual_summaries.specialize.options import FeatureOptions, PlaceOptions
+from visual_summaries.specialize.svm import Svms
+from visual_summaries.specialize.tuning import Method
 
 
 def wrapped(network: nn.Module, side: int = 32) -> Classifier:

@@ -10,14 +10,14 @@ import torch
 from PIL import Image
 from torch import nn
 
-from masks.classifier import Classifier, Normalisation
-from masks.errors import UserError
-from masks.images import Frame
-from specialize.features import Tap
-from specialize.model import read_model
-from specialize.photographs import Looker, Photo
-from specialize.places import Places
-from summaries.crops import crop
+from visual_summaries.masks.classifier import Classifier, Normalisation
+from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.images import Frame
+from visual_summaries.specialize.features import Tap
+from visual_summaries.specialize.model import read_model
+from visual_summaries.specialize.photographs import Looker, Photo
+from visual_summaries.specialize.places import Places
+from visual_summaries.summaries.crops import crop
 
 
 def tiny() -> Classifier:
@@ -84,10 +84,12 @@ def test_what_is_kept_is_of_the_same_layers_and_the_same_version(photographs, tm
     for tap in (plain, maps, plain):
         np.testing.assert_array_equal(looked(classifier, tap, photographs, cache)[0].vectors, fresh[tap])
     passes = []
-    monkeypatch.setattr("specialize.photographs.dhash", lambda picture: passes.append(1) or np.zeros(144, np.bool_))
+    monkeypatch.setattr(
+        "visual_summaries.specialize.photographs.dhash", lambda picture: passes.append(1) or np.zeros(144, np.bool_)
+    )
     looked(classifier, plain, photographs, cache)
     assert not passes
-    monkeypatch.setattr("specialize.photographs.VERSION", 99)
+    monkeypatch.setattr("visual_summaries.specialize.photographs.VERSION", 99)
     looked(classifier, plain, photographs, cache)
     assert len(passes) == len(photographs)
 

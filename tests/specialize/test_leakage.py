@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from masks import world
-from masks.errors import UserError
-from specialize.leakage import NEAR, Prints, check_apart, dhash, duplicates
+from visual_summaries.masks import world
+from visual_summaries.masks.errors import UserError
+from visual_summaries.specialize.leakage import NEAR, Prints, check_apart, dhash, duplicates
 
 
 def picture(seed: int, kind: str = "church") -> Image.Image:

@@ -10,12 +10,12 @@ import torch
 from PIL import Image
 from torch import nn
 
-from masks.classifier import Classifier, Normalisation, numbered
-from masks.errors import UserError
-from masks.ids import path_on_record
-from masks.images import Frame
-from specialize.features import Tap
-from specialize.photographs import Looker, Photo, list_photos
+from visual_summaries.masks.classifier import Classifier, Normalisation, numbered
+from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.ids import path_on_record
+from visual_summaries.masks.images import Frame
+from visual_summaries.specialize.features import Tap
+from visual_summaries.specialize.photographs import Looker, Photo, list_photos
 
 
 @pytest.fixture

@@ -7,20 +7,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import specialize
-from masks.classifier import Classifier
-from masks.errors import UserError
-from masks.models import load_classifier
-from specialize.blend import plain_blend
-from specialize.description import SummaryRow
-from specialize.features import Tap
-from specialize.model import Model, save_model
-from specialize.svm import Svms
-from specialize.tuning import Method
-from summaries.cli import main
-from summaries.files import write_csv, write_json
-from summaries.recorded import load_recorded
-from summaries.store import ImageRow
+from visual_summaries import specialize
+from visual_summaries.masks.classifier import Classifier
+from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.models import load_classifier
+from visual_summaries.specialize.blend import plain_blend
+from visual_summaries.specialize.description import SummaryRow
+from visual_summaries.specialize.features import Tap
+from visual_summaries.specialize.model import Model, save_model
+from visual_summaries.specialize.svm import Svms
+from visual_summaries.specialize.tuning import Method
+from visual_summaries.summaries.cli import main
+from visual_summaries.summaries.files import write_csv, write_json
+from visual_summaries.summaries.recorded import load_recorded
+from visual_summaries.summaries.store import ImageRow
 
 PLAIN_INPUT = {"input_size": None, "mean": None, "std": None, "classes": None}
 

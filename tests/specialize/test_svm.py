@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from sklearn.svm import SVC
 
-from specialize.controls import kmeans_groups, one_per_class, random_groups
-from specialize.options import SvmOptions
-from specialize.svm import Group, gram_of, negatives, train
+from visual_summaries.specialize.controls import kmeans_groups, one_per_class, random_groups
+from visual_summaries.specialize.options import SvmOptions
+from visual_summaries.specialize.svm import Group, gram_of, negatives, train
 
 OPTIONS = SvmOptions()
 

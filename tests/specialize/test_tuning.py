@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from specialize.blend import plain_blend
-from specialize.evaluate import EQUAL_HARMS, evaluate, gain_at_equal_harm, table
-from specialize.options import TuningOptions
-from specialize.svm import Svms
-from specialize.tuning import Held, Method, candidates, choose_weight, decide_all, right_along
+from visual_summaries.specialize.blend import plain_blend
+from visual_summaries.specialize.evaluate import EQUAL_HARMS, evaluate, gain_at_equal_harm, table
+from visual_summaries.specialize.options import TuningOptions
+from visual_summaries.specialize.svm import Svms
+from visual_summaries.specialize.tuning import Held, Method, candidates, choose_weight, decide_all, right_along
 
 CLASSES = np.array([0, 1])
 NONE = np.zeros(0, np.int64)

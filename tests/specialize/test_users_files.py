@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from specialize.model import read_model
-from summaries.cli import main
+from visual_summaries.specialize.model import read_model
+from visual_summaries.summaries.cli import main
 
 OWN = (
     *("model.json", "model.npz", "run.json", "images.csv", "masks.json", "masks.csv", "masks.png", "examples.png"),
@@ -179,7 +179,7 @@ def test_a_model_whose_making_was_killed_is_no_model(home, tmp_path, monkeypatch
     assert home.specialize(model) == 0
     for step in ("_write_images", "_draw", "write_description"):
         with monkeypatch.context() as patch:
-            patch.setattr(f"specialize.build.{step}", kill)
+            patch.setattr(f"visual_summaries.specialize.build.{step}", kill)
             with pytest.raises(Killed):
                 home.specialize(model, "--seed", "1")
         capsys.readouterr()

@@ -16,15 +16,15 @@ import pytest
 from PIL import Image
 from scipy.sparse import csr_array
 
-from clustering.options import AffinityOptions
-from masks.models import Classifier, load_classifier
-from summaries.cli import main
-from summaries.drawing import Picture
-from summaries.files import write_csv, write_json, write_npz, write_png
-from summaries.settings import Settings, override, plain
-from summaries.stages.matched import Candidates, Matched, write_matched
-from summaries.store import ImageRow, MaskRow, PartRow, Run
-from summaries.summary import Member, Summary
+from visual_summaries.clustering.options import AffinityOptions
+from visual_summaries.masks.models import Classifier, load_classifier
+from visual_summaries.summaries.cli import main
+from visual_summaries.summaries.drawing import Picture
+from visual_summaries.summaries.files import write_csv, write_json, write_npz, write_png
+from visual_summaries.summaries.settings import Settings, override, plain
+from visual_summaries.summaries.stages.matched import Candidates, Matched, write_matched
+from visual_summaries.summaries.store import ImageRow, MaskRow, PartRow, Run
+from visual_summaries.summaries.summary import Member, Summary
 
 NETWORK = '''
 import torch
@@ -190,7 +190,7 @@ def quick_settings() -> Settings:
 @contextmanager
 def _small_pictures() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("summaries.drawing.SIDE", 48)
+        patch.setattr("visual_summaries.summaries.drawing.SIDE", 48)
         yield
 
 

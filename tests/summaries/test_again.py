@@ -5,12 +5,12 @@ import shutil
 
 import pytest
 
-import summaries
-from summaries.cli import main
-from summaries.names import exemplar_of
-from summaries.pipeline import STAGES, Job, run
-from summaries.settings import override
-from summaries.store import Run
+from visual_summaries import summaries
+from visual_summaries.summaries.cli import main
+from visual_summaries.summaries.names import exemplar_of
+from visual_summaries.summaries.pipeline import STAGES, Job, run
+from visual_summaries.summaries.settings import override
+from visual_summaries.summaries.store import Run
 
 pytestmark = pytest.mark.usefixtures("small_pictures")
 

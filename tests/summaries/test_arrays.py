@@ -6,8 +6,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from masks.errors import UserError
-from summaries.arrays import Array, read_arrays
+from visual_summaries.masks.errors import UserError
+from visual_summaries.summaries.arrays import Array, read_arrays
 
 SCHEMA = {"boxes": Array("f", ("n", 4), 0, 100), "image": Array("iu", ("n",), 0, "images")}
 

@@ -12,9 +12,16 @@ import joblib
 import pytest
 import torch
 
-from summaries import backend
-from summaries.backend import choose_threads, cores, idle_cores, in_processes, in_threads, steady_threads
-from summaries.pipeline import Job
+from visual_summaries.summaries import backend
+from visual_summaries.summaries.backend import (
+    choose_threads,
+    cores,
+    idle_cores,
+    in_processes,
+    in_threads,
+    steady_threads,
+)
+from visual_summaries.summaries.pipeline import Job
 
 ROOT = Path(__file__).parents[2]
 
@@ -125,7 +132,7 @@ def searching(make_folder):
     """A run that has come to its proposals, and the processes that it started."""
     folder = make_folder(images=24)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    given = [sys.executable, "-m", "summaries", *folder.arguments("--jobs", "2")]
+    given = [sys.executable, "-m", "visual_summaries", *folder.arguments("--jobs", "2")]
     process = subprocess.Popen(given, env=environment, stderr=subprocess.PIPE, text=True)
     end = time.monotonic() + 120
     while not list((folder.out / "work" / "proposals").glob("*.npz")) and time.monotonic() < end:
@@ -167,7 +174,7 @@ def test_a_killed_run_takes_its_processes_and_shared_memory_with_it(searching):
 
 
 def test_the_program_leaves_the_signal_as_it_was():
-    from summaries.cli import main
+    from visual_summaries.summaries.cli import main
 
     before = signal.getsignal(signal.SIGTERM)
     assert main(["--version"]) == 0

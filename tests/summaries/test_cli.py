@@ -15,8 +15,8 @@ import pytest
 import torch
 from PIL import Image
 
-from summaries.cli import COMMANDS, main
-from summaries.store import Run
+from visual_summaries.summaries.cli import COMMANDS, main
+from visual_summaries.summaries.store import Run
 
 ROOT = Path(__file__).parents[2]
 
@@ -94,7 +94,7 @@ def test_version(capsys):
 def test_the_module_is_the_program(tmp_path):
     def call(*arguments):
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        given = [sys.executable, "-m", "summaries", *arguments]
+        given = [sys.executable, "-m", "visual_summaries", *arguments]
         return subprocess.run(given, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60)
 
     shown = call("--help")
@@ -277,7 +277,7 @@ def test_debug_shows_where_it_happened(folder):
 
 
 def test_a_truncated_photograph_is_a_recorded_skip(folder, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("summaries.drawing.SIDE", 64)
+    monkeypatch.setattr("visual_summaries.summaries.drawing.SIDE", 64)
     shutil.copytree(folder.photographs, tmp_path / "textured")
     whole = tmp_path / "textured" / "p1b.jpg"
     Image.open(folder.photographs / "p1.png").save(whole)
@@ -290,7 +290,7 @@ def test_a_truncated_photograph_is_a_recorded_skip(folder, tmp_path, capsys, mon
 
 
 def test_a_full_disk_is_said_and_the_same_command_continues(folder, fails, tmp_path, capfd, monkeypatch):
-    monkeypatch.setattr("summaries.drawing.SIDE", 64)
+    monkeypatch.setattr("visual_summaries.summaries.drawing.SIDE", 64)
     out = tmp_path / "run"
     fsync = os.fsync
 
@@ -300,7 +300,7 @@ def test_a_full_disk_is_said_and_the_same_command_continues(folder, fails, tmp_p
         fsync(descriptor)
 
     with monkeypatch.context() as patched:
-        patched.setattr("summaries.files.os.fsync", full)
+        patched.setattr("visual_summaries.summaries.files.os.fsync", full)
         message = fails(folder.arguments(out=out), status=1)
     assert "No space left" in message
     assert "free some space" in message

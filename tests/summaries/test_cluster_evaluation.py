@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clustering.stability import StabilityOptions
-from masks.errors import UserError
-from masks.models import load_classifier
-from summaries.cluster_evaluation import METHODS, evaluate, table
-from summaries.crops import crop_vectors
-from summaries.files import read_json
-from summaries.store import Run
-from summaries.truth import read_truth, score
+from visual_summaries.clustering.stability import StabilityOptions
+from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.models import load_classifier
+from visual_summaries.summaries.cluster_evaluation import METHODS, evaluate, table
+from visual_summaries.summaries.crops import crop_vectors
+from visual_summaries.summaries.files import read_json
+from visual_summaries.summaries.store import Run
+from visual_summaries.summaries.truth import read_truth, score
 
 QUICK = StabilityOptions(seeds=1, samples=4)
 

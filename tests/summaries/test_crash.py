@@ -46,7 +46,7 @@ def command(arguments, **environment):
     """The program in a process of its own, on one core."""
     paths = [path for path in (environment.get("PYTHONPATH", ""), str(ROOT)) if path]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", **environment, "PYTHONPATH": os.pathsep.join(paths)}
-    given = [sys.executable, "-m", "summaries", *arguments]
+    given = [sys.executable, "-m", "visual_summaries", *arguments]
     return subprocess.Popen(given, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from masks.errors import UserError
-from masks.models import load_classifier
-from summaries.crops import BATCH, crop, crop_vectors, third_encoder
+from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.models import load_classifier
+from visual_summaries.summaries.crops import BATCH, crop, crop_vectors, third_encoder
 
 
 def test_vectors_are_what_enters_the_last_linear_layer(planted, encoder):
@@ -39,7 +39,9 @@ def test_a_crop_is_what_lies_in_the_box():
 def test_the_encoder_is_none_that_took_part(planted, encoder, monkeypatch):
     run = planted().run
     asked = []
-    monkeypatch.setattr("summaries.crops.load_classifier", lambda name, device: asked.append(name) or Stub("1"))
+    monkeypatch.setattr(
+        "visual_summaries.summaries.crops.load_classifier", lambda name, device: asked.append(name) or Stub("1")
+    )
     third_encoder(run, None, torch.device("cpu"))
     run.info["model"]["spec"] = "lite0"
     third_encoder(run, None, torch.device("cpu"))

@@ -5,13 +5,13 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from clustering.deep import DeepEncoder
-from masks.models import load_classifier
-from summaries.arrays import ANYTHING, read_arrays
-from summaries.folders import claimed
-from summaries.settings import override
-from summaries.stages.matched import read_matched
-from summaries.stages.parts import run_matching
+from visual_summaries.clustering.deep import DeepEncoder
+from visual_summaries.masks.models import load_classifier
+from visual_summaries.summaries.arrays import ANYTHING, read_arrays
+from visual_summaries.summaries.folders import claimed
+from visual_summaries.summaries.settings import override
+from visual_summaries.summaries.stages.matched import read_matched
+from visual_summaries.summaries.stages.parts import run_matching
 
 NUMBERS = 8
 

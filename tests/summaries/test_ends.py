@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from summaries.cli import in_options, main
+from visual_summaries.summaries.cli import in_options, main
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,7 +21,7 @@ def ends(monkeypatch, capfd):
         def raises(arguments):
             raise error
 
-        monkeypatch.setattr("summaries.cli.status.main", raises)
+        monkeypatch.setattr("visual_summaries.summaries.cli.status.main", raises)
         return main(["status", "runs"]), capfd.readouterr().err
 
     return end
@@ -60,7 +60,9 @@ def test_a_pipe_to_another_process_that_broke_is_a_line(ends):
 def program(*arguments, **options):
     """The program in a process of its own."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **options.pop("environment", {})}
-    return subprocess.Popen([sys.executable, "-m", "summaries", *map(str, arguments)], env=environment, **options)
+    return subprocess.Popen(
+        [sys.executable, "-m", "visual_summaries", *map(str, arguments)], env=environment, **options
+    )
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help-all"], ["status", "RUNS"]])

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from masks.errors import UserError
-from summaries.cli import main
-from summaries.folders import claimed
-from summaries.pipeline.engine import Pipeline, Stage
-from summaries.pipeline.image_chain import IMAGE_CHAIN
-from summaries.store import Run
+from visual_summaries.masks.errors import UserError
+from visual_summaries.summaries.cli import main
+from visual_summaries.summaries.folders import claimed
+from visual_summaries.summaries.pipeline.engine import Pipeline, Stage
+from visual_summaries.summaries.pipeline.image_chain import IMAGE_CHAIN
+from visual_summaries.summaries.store import Run
 
 pytestmark = pytest.mark.usefixtures("small_pictures")
 
@@ -168,7 +168,7 @@ def test_status_tells_of_a_run_that_was_interrupted_at_its_images(copy, capsys):
 
 @pytest.mark.parametrize("threads", [3000, -1, "many"])
 def test_a_record_cannot_ask_for_any_number_of_threads(copy, threads, monkeypatch):
-    from summaries.backend import choose_threads, cores
+    from visual_summaries.summaries.backend import choose_threads, cores
 
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     info = json.loads((copy / "run.json").read_text()) | {"threads": threads}

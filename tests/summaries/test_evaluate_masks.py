@@ -10,23 +10,23 @@ import pytest
 import torch
 from PIL import Image
 
-from masks.baselines import ExtremalOptions, RiseOptions
-from masks.errors import UserError
-from masks.evaluate import most_salient, shape
-from masks.input_options import InputFormat
-from masks.models import load_classifier
-from masks.perturb import parse_perturbation
-from masks.sanity import iou
-from masks.schedule import preset
-from summaries import pipeline
-from summaries.cli import main
-from summaries.cli.run import model_record
-from summaries.files import write_json, write_npz, write_png
-from summaries.mask_evaluation import METHODS, OURS, PERTURBATIONS, evaluate, optimised_against
-from summaries.mask_tables import aligned
-from summaries.settings import Settings
-from summaries.stages.frames import read_ahead
-from summaries.store import Run
+from visual_summaries.masks.baselines import ExtremalOptions, RiseOptions
+from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.evaluate import most_salient, shape
+from visual_summaries.masks.input_options import InputFormat
+from visual_summaries.masks.models import load_classifier
+from visual_summaries.masks.perturb import parse_perturbation
+from visual_summaries.masks.sanity import iou
+from visual_summaries.masks.schedule import preset
+from visual_summaries.summaries import pipeline
+from visual_summaries.summaries.cli import main
+from visual_summaries.summaries.cli.run import model_record
+from visual_summaries.summaries.files import write_json, write_npz, write_png
+from visual_summaries.summaries.mask_evaluation import METHODS, OURS, PERTURBATIONS, evaluate, optimised_against
+from visual_summaries.summaries.mask_tables import aligned
+from visual_summaries.summaries.settings import Settings
+from visual_summaries.summaries.stages.frames import read_ahead
+from visual_summaries.summaries.store import Run
 
 COLUMNS = [
     *("method", "perturbation", "drop_mean", "drop_var", "area", "regions", "top5_share"),
@@ -41,9 +41,9 @@ def cheap():
         patch.setattr(RiseOptions, "__init__", lambda self: _fill(self, masks=8, cells=7, kept=0.5, batch=32))
         slow = ExtremalOptions()
         patch.setattr(ExtremalOptions, "__init__", lambda self: _fill(self, **vars(slow) | {"iterations": 2}))
-        patch.setattr("masks.evaluate.shares", lambda: [0.0, 0.2, 0.6, 1.0])
-        patch.setattr("summaries.drawing.SIDE", 48)
-        patch.setattr("summaries.mask_figures._DPI", 40)
+        patch.setattr("visual_summaries.masks.evaluate.shares", lambda: [0.0, 0.2, 0.6, 1.0])
+        patch.setattr("visual_summaries.summaries.drawing.SIDE", 48)
+        patch.setattr("visual_summaries.summaries.mask_figures._DPI", 40)
         yield
 
 
@@ -300,8 +300,8 @@ def test_the_stage_counts_them_too(folder, tmp_path):
 
 
 def test_a_vision_transformer(tmp_path, folder, monkeypatch):
-    monkeypatch.setattr("summaries.mask_evaluation.PERTURBATIONS", ("blur:10",))
-    monkeypatch.setattr("masks.evaluate.shares", lambda: [0.0, 1.0])
+    monkeypatch.setattr("visual_summaries.summaries.mask_evaluation.PERTURBATIONS", ("blur:10",))
+    monkeypatch.setattr("visual_summaries.masks.evaluate.shares", lambda: [0.0, 1.0])
     home = tmp_path / "photos"
     home.mkdir()
     shutil.copy(folder.photographs / "p0.png", home)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clustering.options import ProposalOptions
-from masks.errors import UserError
-from summaries.pipeline import STAGES, Job, run
-from summaries.store import Run
+from visual_summaries.clustering.options import ProposalOptions
+from visual_summaries.masks.errors import UserError
+from visual_summaries.summaries.pipeline import STAGES, Job, run
+from visual_summaries.summaries.store import Run
 
 pytestmark = pytest.mark.usefixtures("small_pictures")
 

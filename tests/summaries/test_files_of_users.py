@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
-from summaries.cli import main
-from summaries.store import Run
+from visual_summaries.summaries.cli import main
+from visual_summaries.summaries.store import Run
 
 pytestmark = pytest.mark.usefixtures("small_pictures")
 
@@ -183,7 +183,7 @@ def test_options_are_checked_before_anything_is_written(copy, fails, promised):
 def test_a_run_made_from_python_is_refused_before_anything_is_written(copy, fails):
     run = Run(copy)
     run.info["config"]["model"] = {}
-    from summaries.files import write_json
+    from visual_summaries.summaries.files import write_json
 
     write_json(copy / "run.json", run.info)
     record = (copy / "run.json").read_bytes()

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from masks.errors import UserError
-from summaries.files import write_bytes
-from summaries.folders import RECORD, check_free, claimed, inside, kind_of, remove_files
+from visual_summaries.masks.errors import UserError
+from visual_summaries.summaries.files import write_bytes
+from visual_summaries.summaries.folders import RECORD, check_free, claimed, inside, kind_of, remove_files
 
 
 def test_a_folder_that_holds_anything_is_refused(tmp_path):
@@ -159,7 +159,7 @@ def test_a_claim_is_of_one_process(tmp_path):
         reader, writer = os.pipe()
         child = os.fork()
         if child == 0:
-            from summaries import folders
+            from visual_summaries.summaries import folders
 
             folders._claims.clear()
             try:

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from masks.errors import UserError
-from masks.ids import is_safe_id
-from summaries.cli import main
-from summaries.pipeline import Job, run
-from summaries.store import Run
+from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.ids import is_safe_id
+from visual_summaries.summaries.cli import main
+from visual_summaries.summaries.pipeline import Job, run
+from visual_summaries.summaries.store import Run
 
 ROOT = Path(__file__).parents[2]
 
@@ -160,7 +160,7 @@ def test_a_class_that_fails_does_not_stop_the_others(folder, root, tmp_path, cap
         done.append(job.folder.name)
         return run(job, classifier)
 
-    monkeypatch.setattr("summaries.cli.run.run", fail)
+    monkeypatch.setattr("visual_summaries.summaries.cli.run.run", fail)
     arguments = folder.arguments("--target", "predicted", images=root, out=tmp_path / "runs")
     assert main(arguments) == status
     assert done == ["b", "c"]
@@ -181,7 +181,7 @@ def test_a_full_disk_and_an_interruption_stop_a_root(folder, root, tmp_path, mon
         tried.append(job.folder.name)
         raise error
 
-    monkeypatch.setattr("summaries.cli.run.run", fail)
+    monkeypatch.setattr("visual_summaries.summaries.cli.run.run", fail)
     assert main(folder.arguments("--target", "predicted", images=root, out=tmp_path / "runs")) == status
     assert tried == ["a"]
 
@@ -209,9 +209,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from masks.classifier import Classifier, Normalisation
-from masks.images import Frame
-from summaries.stages.images import Selection, run_images
+from visual_summaries.masks.classifier import Classifier, Normalisation
+from visual_summaries.masks.images import Frame
+from visual_summaries.summaries.stages.images import Selection, run_images
 
 torch.set_num_threads(1)
 network = nn.Sequential(nn.Conv2d(3, 4, 8, stride=8), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))

@@ -11,13 +11,13 @@ import pytest
 import torch
 from torch import nn
 
-from masks.classifier import Classifier, Normalisation
-from masks.images import Frame
-from masks.schedule import preset
-from summaries.files import write_csv, write_json, write_png
-from summaries.settings import Settings
-from summaries.stages.masks import find_masks
-from summaries.store import ImageRow, Run, frame_path
+from visual_summaries.masks.classifier import Classifier, Normalisation
+from visual_summaries.masks.images import Frame
+from visual_summaries.masks.schedule import preset
+from visual_summaries.summaries.files import write_csv, write_json, write_png
+from visual_summaries.summaries.settings import Settings
+from visual_summaries.summaries.stages.masks import find_masks
+from visual_summaries.summaries.store import ImageRow, Run, frame_path
 
 ROOT = Path(__file__).parents[2]
 SIDE, BATCH, FEW, MANY = 64, 8, 32, 2000
@@ -35,12 +35,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from masks.classifier import Classifier, Normalisation
-from masks.images import Frame
-from masks.schedule import Stage, preset
-from summaries.settings import Settings
-from summaries.stages.masks import run_masks
-from summaries.store import Run
+from visual_summaries.masks.classifier import Classifier, Normalisation
+from visual_summaries.masks.images import Frame
+from visual_summaries.masks.schedule import Stage, preset
+from visual_summaries.summaries.settings import Settings
+from visual_summaries.summaries.stages.masks import run_masks
+from visual_summaries.summaries.store import Run
 
 out, side, batch = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 torch.set_num_threads(1)

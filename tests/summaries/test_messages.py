@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from summaries.cli import COMMANDS, in_options, main
+from visual_summaries.summaries.cli import COMMANDS, in_options, main
 
 ROOT = Path(__file__).parents[2]
 FILES = [

@@ -5,9 +5,9 @@ import logging
 import pytest
 from PIL import Image
 
-from masks.errors import UserError
-from summaries.cli import _Told
-from summaries.stages.images import EARLY, PREDICT_BATCH, Selection, run_images
+from visual_summaries.masks.errors import UserError
+from visual_summaries.summaries.cli import _Told
+from visual_summaries.summaries.stages.images import EARLY, PREDICT_BATCH, Selection, run_images
 
 
 @pytest.fixture

@@ -4,14 +4,14 @@ import shutil
 
 import pytest
 
-from masks.errors import UserError
-from summaries import names as module
-from summaries.cli import main
-from summaries.files import write_json
-from summaries.folders import claimed
-from summaries.names import carry_names, exemplar_of, read_names, read_rows, write_names
-from summaries.store import Run
-from summaries.summary import Member, Summary
+from visual_summaries.masks.errors import UserError
+from visual_summaries.summaries import names as module
+from visual_summaries.summaries.cli import main
+from visual_summaries.summaries.files import write_json
+from visual_summaries.summaries.folders import claimed
+from visual_summaries.summaries.names import carry_names, exemplar_of, read_names, read_rows, write_names
+from visual_summaries.summaries.store import Run
+from visual_summaries.summaries.summary import Member, Summary
 
 pytestmark = pytest.mark.usefixtures("small_pictures")
 

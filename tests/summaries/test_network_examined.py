@@ -10,11 +10,11 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from masks.classifier import Classifier, Normalisation
-from masks.errors import UserError
-from masks.images import Frame
-from summaries.pipeline import Job, run
-from summaries.settings import Settings
+from visual_summaries.masks.classifier import Classifier, Normalisation
+from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.images import Frame
+from visual_summaries.summaries.pipeline import Job, run
+from visual_summaries.summaries.settings import Settings
 
 SIDE = 64
 

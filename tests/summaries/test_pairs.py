@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from clustering.options import count_neighbours
-from clustering.pairs import encode, nearest_pairs
-from masks.models import load_classifier
-from summaries.cli import main
-from summaries.stages import matched
-from summaries.stages.clusters import run_clusters
-from summaries.stages.matched import Candidates, Matched, read_matched, write_matched
-from summaries.store import Run
+from visual_summaries.clustering.options import count_neighbours
+from visual_summaries.clustering.pairs import encode, nearest_pairs
+from visual_summaries.masks.models import load_classifier
+from visual_summaries.summaries.cli import main
+from visual_summaries.summaries.stages import matched
+from visual_summaries.summaries.stages.clusters import run_clusters
+from visual_summaries.summaries.stages.matched import Candidates, Matched, read_matched, write_matched
+from visual_summaries.summaries.store import Run
 
 NETWORK = '''
 import torch
@@ -53,7 +53,7 @@ def build():
 @pytest.fixture(scope="module", autouse=True)
 def small_pictures():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("summaries.drawing.SIDE", 48)
+        patch.setattr("visual_summaries.summaries.drawing.SIDE", 48)
         yield
 
 

@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from clustering.matching import Features
-from clustering.transfer import unmoved
-from masks.errors import UserError
-from summaries.pf_willow import errors, ordered_pairs, pck, read_benchmark
+from visual_summaries.clustering.matching import Features
+from visual_summaries.clustering.transfer import unmoved
+from visual_summaries.masks.errors import UserError
+from visual_summaries.summaries.pf_willow import errors, ordered_pairs, pck, read_benchmark
 
 
 def write(folder: Path, name: str, points: np.ndarray, seed: int = 0) -> Path:

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import summaries
-from masks.errors import UserError
-from summaries.gallery import write_gallery
-from summaries.pipeline import STAGES, Job, run
-from summaries.settings import override
-from summaries.stages.clusters import run_clusters
-from summaries.stages.matched import read_matched
-from summaries.store import Run
+from visual_summaries import summaries
+from visual_summaries.masks.errors import UserError
+from visual_summaries.summaries.gallery import write_gallery
+from visual_summaries.summaries.pipeline import STAGES, Job, run
+from visual_summaries.summaries.settings import override
+from visual_summaries.summaries.stages.clusters import run_clusters
+from visual_summaries.summaries.stages.matched import read_matched
+from visual_summaries.summaries.store import Run
 
 COLUMNS = {
     "images.csv": "id path sha256 width height status reason predicted p0",
@@ -154,7 +154,7 @@ def test_python_gives_the_bytes_of_the_command_line(done, folder, classifier, pr
 
 
 def test_of_large_summaries_those_that_matched_best_are_compared(planted, quick_settings, monkeypatch):
-    monkeypatch.setattr("summaries.stages.clusters.COMPARED", 3)
+    monkeypatch.setattr("visual_summaries.summaries.stages.clusters.COMPARED", 3)
     path = planted().run.path
     lenient = {"similarity_quantile": 0.0, "similarity_share": 1.0, "joins_share": 1.0, "member_share": 1.0}
     run_clusters(path, override(quick_settings, {"prune": lenient}), seed=0)

@@ -4,8 +4,8 @@ import io
 
 import pytest
 
-from summaries.pace import MARKS, Pace
-from summaries.progress import progress
+from visual_summaries.summaries.pace import MARKS, Pace
+from visual_summaries.summaries.progress import progress
 
 
 class Clock:
@@ -98,7 +98,7 @@ def shown(clock, monkeypatch):
         stream = io.StringIO()
         monkeypatch.setattr(stream, "isatty", lambda: terminal)
         monkeypatch.setattr("sys.stderr", stream)
-        monkeypatch.setattr("summaries.progress.time", clock)
+        monkeypatch.setattr("visual_summaries.summaries.progress.time", clock)
         monkeypatch.setattr("tqdm.std.time", clock)
         with progress("masks", "images") as tick:
             for done in range(14):

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from summaries.cli import main
-from summaries.cli import run as run_command
-from summaries.settings import Settings
+from visual_summaries.summaries.cli import main
+from visual_summaries.summaries.cli import run as run_command
+from visual_summaries.summaries.settings import Settings
 
 
 @pytest.fixture

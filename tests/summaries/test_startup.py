@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from summaries.cli import COMMANDS
-from summaries.store import Run
+from visual_summaries.summaries.cli import COMMANDS
+from visual_summaries.summaries.store import Run
 
 ROOT = Path(__file__).parents[2]
 
@@ -17,7 +17,7 @@ HEAVY = {"torch", "torchvision", "timm", "joblib", "sklearn", "scipy", "skimage"
 
 PROGRAM = """
 import contextlib, io, json, sys
-from summaries.cli import main
+from visual_summaries.summaries.cli import main
 answers = []
 for line in json.loads(sys.argv[1]):
     with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:

@@ -7,13 +7,13 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from clustering.stability import StabilityOptions
-from masks.errors import UserError
-from masks.images import Frame
-from summaries.cluster_evaluation import evaluate
-from summaries.files import write_json, write_npz
-from summaries.store import Run
-from summaries.truth import find_truth, read_keypoints, read_truth
+from visual_summaries.clustering.stability import StabilityOptions
+from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.images import Frame
+from visual_summaries.summaries.cluster_evaluation import evaluate
+from visual_summaries.summaries.files import write_json, write_npz
+from visual_summaries.summaries.store import Run
+from visual_summaries.summaries.truth import find_truth, read_keypoints, read_truth
 
 
 def test_a_watermark_is_a_landmark_but_none_of_the_object(planted, tmp_path):

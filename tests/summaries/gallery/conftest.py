@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
-from summaries.files import write_csv, write_json, write_npz, write_png
-from summaries.names import write_names
-from summaries.store import ImageRow, MaskRow, PartRow, Run
-from summaries.summary import Member, Summary
+from visual_summaries.summaries.files import write_csv, write_json, write_npz, write_png
+from visual_summaries.summaries.names import write_names
+from visual_summaries.summaries.store import ImageRow, MaskRow, PartRow, Run
+from visual_summaries.summaries.summary import Member, Summary
 
 SIDE = 64
 WEIRD = 'a "b" <c>&#%é'
@@ -56,7 +56,9 @@ def _cluster(number: int, images: list[str], first: int, kept: bool) -> Summary:
 @pytest.fixture
 def make_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeRun:
     """Writes a run folder; clusters are given by their images and whether they are kept."""
-    monkeypatch.setattr("summaries.drawing.SIDE", 128)  # the page is the subject here, not its pictures
+    monkeypatch.setattr(
+        "visual_summaries.summaries.drawing.SIDE", 128
+    )  # the page is the subject here, not its pictures
 
     def make(
         name: str = "class #1 & %",

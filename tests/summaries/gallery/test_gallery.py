@@ -8,11 +8,11 @@ from urllib.parse import unquote
 import pytest
 from PIL import Image
 
-from summaries.files import write_csv
-from summaries.folders import claimed
-from summaries.gallery import write_gallery, write_index
-from summaries.store import Run
-from summaries.summary import Summary
+from visual_summaries.summaries.files import write_csv
+from visual_summaries.summaries.folders import claimed
+from visual_summaries.summaries.gallery import write_gallery, write_index
+from visual_summaries.summaries.store import Run
+from visual_summaries.summaries.summary import Summary
 
 
 class _Page(HTMLParser):

@@ -4,12 +4,12 @@ import shutil
 
 import pytest
 
-from summaries import drawing
-from summaries.files import read_json, write_csv, write_json, write_png
-from summaries.folders import claimed
-from summaries.gallery import write_gallery
-from summaries.names import write_names
-from summaries.store import Run
+from visual_summaries.summaries import drawing
+from visual_summaries.summaries.files import read_json, write_csv, write_json, write_png
+from visual_summaries.summaries.folders import claimed
+from visual_summaries.summaries.gallery import write_gallery
+from visual_summaries.summaries.names import write_names
+from visual_summaries.summaries.store import Run
 
 DRAWING = ("photograph", "heat_picture", "crisp_picture", "member_picture")
 
@@ -139,7 +139,7 @@ def test_after_a_kill_none_is_kept_that_shows_something_else(run, check, monkeyp
         path.write_bytes(data)
 
     with monkeypatch.context() as patch:
-        patch.setattr("summaries.gallery_pictures.write_bytes", killed)
+        patch.setattr("visual_summaries.summaries.gallery_pictures.write_bytes", killed)
         with pytest.raises(KeyboardInterrupt):
             write_gallery(Run(run.path))
     for image in run.ids:
