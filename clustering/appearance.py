@@ -16,9 +16,9 @@ import torch
 
 from visual_summaries.clustering.deep import DeepEncoder
 from visual_summaries.clustering.options import AppearanceOptions
-from visual_summaries.masks.classifier import Classifier
 from visual_summaries.masks.errors import UserError
-from visual_summaries.masks.layers import feature_layers
+from visual_summaries.masks.networks.classifier import Classifier
+from visual_summaries.masks.networks.layers import feature_layers
 
 _log = logging.getLogger(__name__)
 

@@ -1,8 +1,8 @@
 """Deep descriptors: what a box looks like to the network under explanation.
 
 The image, enlarged to `side` pixels where the network takes other sizes than its frame, goes through the network
-once. The last block of each stride hands on a feature map (see `masks.layers.last_block`); the map's mean over the
-image is subtracted channel by channel, which does for deep features what whitening does for HOG: what is everywhere
+once. The last block of each stride hands on a feature map (see `masks.networks.layers.last_block`); the map's mean over
+the image is subtracted channel by channel, which does for deep features what whitening does for HOG: what is everywhere
 in the image tells no places apart. A box is described by RoIAlign of each map on a grid of 3 x 3, of unit length for
 each map, so that z_a . z_b is the mean over the strides of the cosines of two boxes.
 
@@ -22,8 +22,8 @@ from torch.nn import functional
 from torchvision.ops import roi_align
 
 from visual_summaries.clustering.options import DeepOptions
-from visual_summaries.masks.classifier import Classifier
-from visual_summaries.masks.layers import feature_layers, last_block, record
+from visual_summaries.masks.networks.classifier import Classifier
+from visual_summaries.masks.networks.layers import feature_layers, last_block, record
 
 
 class DeepEncoder:

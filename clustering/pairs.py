@@ -18,9 +18,9 @@ from scipy.sparse import csr_array
 from sklearn.neighbors import NearestNeighbors
 from threadpoolctl import threadpool_limits
 
-from visual_summaries.masks.classifier import Classifier
 from visual_summaries.masks.errors import UserError
-from visual_summaries.masks.layers import feature_layers, record
+from visual_summaries.masks.networks.classifier import Classifier
+from visual_summaries.masks.networks.layers import feature_layers, record
 
 _BATCH = 16
 

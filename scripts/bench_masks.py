@@ -28,15 +28,15 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from visual_summaries.masks.batches import batch_size
-from visual_summaries.masks.binarize import binarize
-from visual_summaries.masks.classifier import Classifier, find_class
-from visual_summaries.masks.evaluate import drop, probabilities
-from visual_summaries.masks.images import class_folders, list_images, read_image
-from visual_summaries.masks.models import choose_device, load_classifier
-from visual_summaries.masks.optimize import optimize
-from visual_summaries.masks.perturb import parse_perturbation
-from visual_summaries.masks.schedule import DEFAULT_PRESET, Schedule, preset
+from visual_summaries.masks.inputs.images import class_folders, list_images, read_image
+from visual_summaries.masks.metrics.faithfulness import drop, probabilities
+from visual_summaries.masks.networks.classifier import Classifier, find_class
+from visual_summaries.masks.networks.models import choose_device, load_classifier
+from visual_summaries.masks.perturbation.batches import batch_size
+from visual_summaries.masks.perturbation.binarize import binarize
+from visual_summaries.masks.perturbation.optimize import optimize
+from visual_summaries.masks.perturbation.perturb import parse_perturbation
+from visual_summaries.masks.perturbation.schedule import DEFAULT_PRESET, Schedule, preset
 
 REPORTED = ("blur:10", "constant:grey")
 

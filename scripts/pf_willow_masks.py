@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from visual_summaries.masks.images import is_image_name, list_images
+from visual_summaries.masks.inputs.images import is_image_name, list_images
 from visual_summaries.summaries.files import write_png
 from visual_summaries.summaries.pf_willow import read_benchmark
 

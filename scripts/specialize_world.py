@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from visual_summaries.masks import world
-from visual_summaries.masks.classifier import Classifier
+from visual_summaries.masks.networks.classifier import Classifier
 from visual_summaries.specialize.features import Tap, look
 from visual_summaries.specialize.model import base_classifier, read_model
 from visual_summaries.specialize.tuning import Held, decide_all, right_along

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from visual_summaries.masks.classifier import Classifier
+    from visual_summaries.masks.networks.classifier import Classifier
     from visual_summaries.specialize.model import SpecializedClassifier
 
 __all__ = ["load"]

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from visual_summaries.masks.classifier import Classifier
 from visual_summaries.masks.errors import UserError
-from visual_summaries.masks.ids import path_on_record, recorded_path
+from visual_summaries.masks.inputs.ids import path_on_record, recorded_path
+from visual_summaries.masks.networks.classifier import Classifier
 from visual_summaries.specialize.build import ImageUse
 from visual_summaries.specialize.controls import FURTHER, METHODS
 from visual_summaries.specialize.evaluate import Evaluation, evaluate

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 from threadpoolctl import threadpool_limits
 
-from visual_summaries.masks.classifier import Classifier
 from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.networks.classifier import Classifier
 from visual_summaries.specialize.blend import plain_blend
 from visual_summaries.specialize.controls import DRAWS, kmeans_groups, one_per_class, random_groups
 from visual_summaries.specialize.description import SummaryRow

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from visual_summaries.masks.classifier import Classifier
 from visual_summaries.masks.errors import UserError
-from visual_summaries.masks.layers import entering, feature_layers, leaving, linear_layers, record_maps
+from visual_summaries.masks.networks.classifier import Classifier
+from visual_summaries.masks.networks.layers import entering, feature_layers, leaving, linear_layers, record_maps
 from visual_summaries.specialize.options import FeatureOptions
 from visual_summaries.specialize.places import Places, map_layers, windows_of
 

@@ -15,8 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from visual_summaries.masks.classifier import Classifier
 from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.networks.classifier import Classifier
+from visual_summaries.masks.networks.reload import load_recorded
 from visual_summaries.specialize.blend import Blend, blended, plain_blend
 from visual_summaries.specialize.description import (
     FORMAT,
@@ -33,7 +34,6 @@ from visual_summaries.specialize.tuning import Method
 from visual_summaries.summaries.arrays import read_arrays
 from visual_summaries.summaries.files import read_json, write_json, write_npz
 from visual_summaries.summaries.folders import inside
-from visual_summaries.summaries.recorded import load_recorded
 
 
 @dataclass(frozen=True)
@@ -222,7 +222,7 @@ def check_fits(model: Model, classifier: Classifier, folder: Path) -> None:
 def base_classifier(
     model: Model, folder: Path, device: str = "auto", *, given: str | None = None, trust: bool = False
 ) -> Classifier:
-    """The network that a model was made from; see `summaries.recorded.load_recorded`.
+    """The network that a model was made from; see `masks.networks.reload.load_recorded`.
 
     Raises:
         UserError: It cannot be had by name, is another one now, or is in a Python file that nobody said may be run.

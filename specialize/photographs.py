@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from visual_summaries.masks.classifier import Classifier, find_class
 from visual_summaries.masks.errors import UnusableImageError, UserError
-from visual_summaries.masks.folders import class_folders, list_images
-from visual_summaries.masks.ids import recorded_path
-from visual_summaries.masks.reading import file_sha256, is_image_name, read_image
+from visual_summaries.masks.inputs.folders import class_folders, list_images
+from visual_summaries.masks.inputs.ids import recorded_path
+from visual_summaries.masks.inputs.reading import file_sha256, is_image_name, read_image
+from visual_summaries.masks.networks.classifier import Classifier, find_class
 from visual_summaries.specialize.features import Tap, look
 from visual_summaries.specialize.leakage import BITS, Prints, dhash
 from visual_summaries.summaries.arrays import Array, read_arrays
@@ -63,7 +63,7 @@ class Album:
     """Photographs that were looked at.
 
     Attributes:
-        names: N paths, as given (see `masks.ids.recorded_path`).
+        names: N paths, as given (see `masks.inputs.ids.recorded_path`).
         sha256: N hashes of the files.
         labels: int64 (N,).
         dhash: bool (N, 144) of the frames.
@@ -244,10 +244,10 @@ class Looker:
 def list_photos(root: Path, classifier: Classifier, *, what: str) -> list[Photo]:
     """The photographs of a root of class folders, or of a folder whose files name their class.
 
-    What is passed over, as folders without pictures are, is told in a line (see `masks.folders.class_folders`).
+    What is passed over, as folders without pictures are, is told in a line (see `masks.inputs.folders.class_folders`).
 
-    A folder is named as a class (see `masks.classifier.find_class`); a file's name begins with the class's index, or
-    holds its WordNet id, as in ``0065_n02085620_chihuahua.jpg``.
+    A folder is named as a class (see `masks.networks.classifier.find_class`); a file's name begins with the class's
+    index, or holds its WordNet id, as in ``0065_n02085620_chihuahua.jpg``.
 
     Args:
         root: The folder.

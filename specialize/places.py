@@ -19,9 +19,9 @@ from pydantic import Field
 from torch import Tensor
 
 from visual_summaries.clustering.deep import describe_boxes
-from visual_summaries.masks.classifier import Classifier
 from visual_summaries.masks.errors import UserError
-from visual_summaries.masks.layers import feature_layers, last_block
+from visual_summaries.masks.networks.classifier import Classifier
+from visual_summaries.masks.networks.layers import feature_layers, last_block
 from visual_summaries.specialize.options import PlaceOptions
 from visual_summaries.summaries.files import Share
 

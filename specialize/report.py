@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from visual_summaries.masks.classifier import Classifier
 from visual_summaries.masks.errors import UnusableImageError, UserError
-from visual_summaries.masks.ids import path_on_record
-from visual_summaries.masks.reading import read_image
+from visual_summaries.masks.inputs.ids import path_on_record
+from visual_summaries.masks.inputs.reading import read_image
+from visual_summaries.masks.networks.classifier import Classifier
 from visual_summaries.specialize.boost import Boost
 from visual_summaries.specialize.build import PICTURES as EXEMPLARS
 from visual_summaries.specialize.evaluate import Changed

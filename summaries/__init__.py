@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from visual_summaries.masks.classifier import Classifier
+    from visual_summaries.masks.networks.classifier import Classifier
     from visual_summaries.summaries.store import Run
 
 __all__ = ["load", "summarize"]
@@ -24,7 +24,7 @@ def summarize(folder: Path | str, classifier: Classifier, target: int | str, out
 
     Args:
         folder: Images of one class.
-        classifier: The network, see ``masks.models.load_classifier`` and ``masks.classifier.Classifier``.
+        classifier: The network, see ``masks.networks.models.load_classifier``.
         target: The class: an index, a WordNet id, a name, or ``predicted``.
         out: The run folder.
         **options: Further fields of ``summaries.pipeline.Job``: limit, keep_misclassified, seed, jobs, masks,

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from visual_summaries.masks.classifier import Classifier
 from visual_summaries.masks.errors import UserError
-from visual_summaries.masks.layers import entering, linear_layers
-from visual_summaries.masks.models import load_classifier
+from visual_summaries.masks.networks.classifier import Classifier
+from visual_summaries.masks.networks.layers import entering, linear_layers
+from visual_summaries.masks.networks.models import load_classifier
 from visual_summaries.summaries.progress import Tick
 from visual_summaries.summaries.store import Run
 from visual_summaries.summaries.summary import Box

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from visual_summaries.masks.errors import UserError
-from visual_summaries.masks.ids import is_safe_id
+from visual_summaries.masks.inputs.ids import is_safe_id
 from visual_summaries.summaries.folders import record_file
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ random                the binary mask, mirrored or not, shifted cyclically      
 disc                  a centred disc of that area                                            from its depth out
 ====================  =====================================================================  ==================
 
-The order is that of deletion and insertion, see :func:`masks.evaluate.ranks`.
+The order is that of deletion and insertion, see :func:`masks.metrics.faithfulness.ranks`.
 """
 
 from __future__ import annotations
@@ -30,10 +30,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from visual_summaries.masks.baselines import UnsuitableNetworkError, disc, extremal, grad_cam, moved, rise
-from visual_summaries.masks.classifier import Classifier
+from visual_summaries.masks.attribution.baselines import UnsuitableNetworkError, disc, extremal, grad_cam, moved, rise
 from visual_summaries.masks.errors import UserError
-from visual_summaries.masks.evaluate import (
+from visual_summaries.masks.metrics.faithfulness import (
     Shape,
     deletion_auc,
     drop,
@@ -43,8 +42,9 @@ from visual_summaries.masks.evaluate import (
     ranks,
     shape,
 )
-from visual_summaries.masks.fuse import fused
-from visual_summaries.masks.perturb import parse_perturbation
+from visual_summaries.masks.networks.classifier import Classifier
+from visual_summaries.masks.networks.fuse import fused
+from visual_summaries.masks.perturbation.perturb import parse_perturbation
 from visual_summaries.summaries.progress import Tick
 from visual_summaries.summaries.stages.frames import Frames, read_ahead
 from visual_summaries.summaries.store import ImageRow, MaskArrays, Run

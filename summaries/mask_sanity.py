@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from visual_summaries.masks.baselines import moved
-from visual_summaries.masks.classifier import Classifier
-from visual_summaries.masks.sanity import iou, randomised
+from visual_summaries.masks.attribution.baselines import moved
+from visual_summaries.masks.networks.classifier import Classifier
+from visual_summaries.masks.networks.randomise import iou, randomised
 from visual_summaries.summaries.mask_evaluation import batches, generator_of
 from visual_summaries.summaries.progress import Tick
 from visual_summaries.summaries.settings import Settings

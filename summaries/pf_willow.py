@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visual_summaries.masks.errors import UnusableImageError, UserError
-from visual_summaries.masks.reading import is_image_name, read_image
+from visual_summaries.masks.inputs.reading import is_image_name, read_image
 
 ALPHAS = (0.05, 0.10, 0.15)
 """Thresholds of PCK, fractions of the longer side of the object's box."""

@@ -21,7 +21,7 @@ Size = Annotated[list[Annotated[int, Field(ge=1, le=1 << 14)]], Field(min_length
 
 
 class InputRecord(TypedDict, total=False):
-    """What the command line said of a network's input (see ``masks.models.InputFormat``)."""
+    """What the command line said of a network's input (see ``masks.networks.models.InputFormat``)."""
 
     input_size: list[int] | None
     mean: Three | None

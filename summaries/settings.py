@@ -22,7 +22,7 @@ from visual_summaries.clustering.options import (
 )
 from visual_summaries.masks.errors import UserError
 from visual_summaries.masks.options import OptionError, Options, hints, shown
-from visual_summaries.masks.schedule import DEFAULT_PRESET, BinaryOptions, Schedule, preset
+from visual_summaries.masks.perturbation.schedule import DEFAULT_PRESET, BinaryOptions, Schedule, preset
 
 T = TypeVar("T", bound=Options)
 

@@ -28,7 +28,7 @@ from visual_summaries.clustering.evaluate import (
     visible_boxes,
 )
 from visual_summaries.masks.errors import UserError
-from visual_summaries.masks.images import Frame
+from visual_summaries.masks.inputs.images import Frame
 from visual_summaries.summaries.arrays import Array, read_arrays
 from visual_summaries.summaries.files import read_json
 from visual_summaries.summaries.pf_willow import Annotated, read_benchmark

@@ -12,7 +12,7 @@ from visual_summaries.summaries.settings import Settings
 from visual_summaries.summaries.store import Run
 
 if TYPE_CHECKING:
-    from visual_summaries.masks.classifier import Classifier
+    from visual_summaries.masks.networks.classifier import Classifier
 
 
 def settings_of_named(arguments: Sequence[str]) -> Settings:
@@ -34,7 +34,7 @@ def recorded_classifier(path: Path, device: str, given: str | None = None, trust
         UserError: If the run was made from Python with a network that the record cannot name, if its name stands for
             code that nobody allowed to run, or if what it gives now is another network.
     """
-    from visual_summaries.summaries.recorded import load_recorded
+    from visual_summaries.masks.networks.reload import load_recorded
 
     info = Run(path).info
     if not info["config"]["model"]:

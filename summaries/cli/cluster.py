@@ -61,7 +61,7 @@ def main(arguments: Sequence[str]) -> None:
         affinity=options.affinity,
         prune=options.prune,
     )
-    from visual_summaries.masks.models import choose_device
+    from visual_summaries.masks.networks.models import choose_device
 
     device = choose_device("cpu" if Run(options.run).info["device"] == "cpu" else "auto")
     network = partial(recorded_classifier, options.run, device.type, options.model, options.trust)

@@ -55,7 +55,7 @@ def evaluate_summaries(
         raise UserError("--truth and --pf are both given: give one of them")
     check_folders(truth=truth, pf=pf)
     found = Run(run)
-    from visual_summaries.masks.models import choose_device
+    from visual_summaries.masks.networks.models import choose_device
     from visual_summaries.summaries.cluster_evaluation import evaluate, read_similarities, table
     from visual_summaries.summaries.cluster_page import write_page
     from visual_summaries.summaries.crops import crop_vectors, third_encoder

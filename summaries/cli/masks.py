@@ -10,7 +10,7 @@ from typing import Annotated
 
 import tyro
 
-from visual_summaries.masks.schedule import BinaryOptions, Schedule
+from visual_summaries.masks.perturbation.schedule import BinaryOptions, Schedule
 from visual_summaries.summaries.cli.again import recorded_classifier, settings_of_named
 from visual_summaries.summaries.cli.parsing import Expert, parse, told
 from visual_summaries.summaries.pipeline import recorded_settings, redo
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str]) -> None:
     default = Arguments(run=tyro.MISSING, masks=now.masks, binary=now.binary)
     options: Arguments = parse(Arguments, arguments, "masks", EXAMPLE, default=default)
     settings = replace(recorded_settings(options.run), masks=options.masks, binary=options.binary)
-    from visual_summaries.masks.models import choose_device
+    from visual_summaries.masks.networks.models import choose_device
 
     device = choose_device(options.device).type
     network = partial(recorded_classifier, options.run, device, options.model, options.trust)

@@ -10,13 +10,13 @@ from typing import Annotated
 
 import tyro
 
-from visual_summaries.masks.class_names import UnknownClassError, mapped_class, read_class_map
 from visual_summaries.masks.errors import UnfinishedError, UserError, is_disk_full
-from visual_summaries.masks.folders import class_folders
-from visual_summaries.masks.ids import safe_id
-from visual_summaries.masks.input_options import InputFormat
+from visual_summaries.masks.inputs.folders import class_folders
+from visual_summaries.masks.inputs.ids import safe_id
+from visual_summaries.masks.networks.class_names import UnknownClassError, mapped_class, read_class_map
+from visual_summaries.masks.networks.input_options import InputFormat
 from visual_summaries.masks.options import OptionError, Range, Seed
-from visual_summaries.masks.schedule import DEFAULT_PRESET, preset
+from visual_summaries.masks.perturbation.schedule import DEFAULT_PRESET, preset
 from visual_summaries.summaries.backend import cores
 from visual_summaries.summaries.cli import in_options
 from visual_summaries.summaries.cli.parsing import Expert, parse, told
@@ -117,7 +117,7 @@ def run_folders(options: Arguments) -> list[Run]:
     folders = class_folders(options.images)
     targets = targets_of(options, folders or [options.images])
     check_free(options.out, "runs" if folders else "run")
-    from visual_summaries.masks.models import choose_device, load_classifier
+    from visual_summaries.masks.networks.models import choose_device, load_classifier
     from visual_summaries.summaries.gallery import write_index
 
     device = choose_device(options.device)
@@ -193,7 +193,7 @@ def targets_of(options: Arguments, folders: Sequence[Path]) -> list[str]:
 
 def model_record(spec: str, weights: str | None, input_format: InputFormat) -> dict[str, object]:
     """How to load a network again, from any directory, as it stands in JSON."""
-    from visual_summaries.masks.user_file import absolute_spec
+    from visual_summaries.masks.networks.user_file import absolute_spec
 
     if weights not in (None, "none"):
         weights = str(Path(str(weights)).absolute())

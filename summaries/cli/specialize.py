@@ -61,7 +61,7 @@ def main(arguments: Sequence[str]) -> None:
         raise UserError("no run folder is given or found: make one a class with `visual-summaries run`")
     check_folders(train=options.train, others=options.others)
     check_free(options.out, "model")  # before anything that takes long
-    from visual_summaries.masks.user_file import absolute_spec
+    from visual_summaries.masks.networks.user_file import absolute_spec
     from visual_summaries.specialize.build import build
 
     recorded = runs[0].info["config"]["model"]

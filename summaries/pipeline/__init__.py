@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from visual_summaries.masks.errors import UserError
-from visual_summaries.masks.ids import path_on_record, recorded_path
+from visual_summaries.masks.inputs.ids import path_on_record, recorded_path
 from visual_summaries.masks.options import Options, Range, Seed
-from visual_summaries.masks.schedule import DEFAULT_PRESET
+from visual_summaries.masks.perturbation.schedule import DEFAULT_PRESET
 from visual_summaries.summaries.backend import cores, steady_threads
 from visual_summaries.summaries.folders import claimed
 from visual_summaries.summaries.pipeline.engine import Pipeline
@@ -24,7 +24,7 @@ from visual_summaries.summaries.store import Run
 if TYPE_CHECKING:
     import torch
 
-    from visual_summaries.masks.classifier import Classifier
+    from visual_summaries.masks.networks.classifier import Classifier
 
 __all__ = ["PACKAGES", "STAGES", "Job", "Pipeline", "check_done", "recorded_settings", "redo", "run"]
 
@@ -81,7 +81,7 @@ def run(job: Job, classifier: Classifier, *, until: str = STAGES[-1]) -> Run:
     Raises:
         UserError: For whatever a user can cause.
     """
-    from visual_summaries.masks.class_names import find_class
+    from visual_summaries.masks.networks.class_names import find_class
     from visual_summaries.summaries.stages.network import examine_network
 
     _check(job)

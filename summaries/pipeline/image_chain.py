@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visual_summaries.masks.ids import recorded_path
+from visual_summaries.masks.inputs.ids import recorded_path
 from visual_summaries.summaries.backend import cores
 from visual_summaries.summaries.files import digest, hash_file
 from visual_summaries.summaries.pipeline.engine import Stage
@@ -31,7 +31,7 @@ from visual_summaries.summaries.progress import Tick
 from visual_summaries.summaries.store import Run, frame_path, read_images
 
 if TYPE_CHECKING:
-    from visual_summaries.masks.classifier import Classifier
+    from visual_summaries.masks.networks.classifier import Classifier
     from visual_summaries.summaries.record import Record
     from visual_summaries.summaries.settings import Settings
 
@@ -101,7 +101,7 @@ class ImageContext:
 def _mark(path: Path) -> str:
     """What tells whether a file of the class folder changed: a short hash of its bytes, or why it cannot be read."""
     from visual_summaries.masks.errors import UnusableImageError
-    from visual_summaries.masks.reading import file_sha256
+    from visual_summaries.masks.inputs.reading import file_sha256
 
     try:
         return file_sha256(path)[:16]
@@ -110,7 +110,7 @@ def _mark(path: Path) -> str:
 
 
 def _images_inputs(context: ImageContext) -> dict[str, Any]:
-    from visual_summaries.masks.folders import list_images
+    from visual_summaries.masks.inputs.folders import list_images
 
     listing = [(file.path.name, _mark(file.path)) for file in list_images(context.folder)]
     return {

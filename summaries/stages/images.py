@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from visual_summaries.masks.classifier import Classifier, ClassLabel
 from visual_summaries.masks.errors import UnusableImageError, UserError
-from visual_summaries.masks.folders import ImageFile, list_images
-from visual_summaries.masks.ids import recorded_path
-from visual_summaries.masks.reading import read_image
+from visual_summaries.masks.inputs.folders import ImageFile, list_images
+from visual_summaries.masks.inputs.ids import recorded_path
+from visual_summaries.masks.inputs.reading import read_image
+from visual_summaries.masks.networks.classifier import Classifier, ClassLabel
 from visual_summaries.summaries.files import write_csv, write_png
 from visual_summaries.summaries.folders import remove_files
 from visual_summaries.summaries.progress import Tick

@@ -14,14 +14,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from visual_summaries.masks.batches import CPU_BATCH, batch_size
-from visual_summaries.masks.binarize import binarize
-from visual_summaries.masks.classifier import Classifier
 from visual_summaries.masks.errors import UnusableImageError, UserError
-from visual_summaries.masks.evaluate import drop, probabilities
-from visual_summaries.masks.optimize import optimize
-from visual_summaries.masks.perturb import Blur
-from visual_summaries.masks.reading import read_image
+from visual_summaries.masks.inputs.reading import read_image
+from visual_summaries.masks.metrics.faithfulness import drop, probabilities
+from visual_summaries.masks.networks.classifier import Classifier
+from visual_summaries.masks.perturbation.batches import CPU_BATCH, batch_size
+from visual_summaries.masks.perturbation.binarize import binarize
+from visual_summaries.masks.perturbation.optimize import optimize
+from visual_summaries.masks.perturbation.perturb import Blur
 from visual_summaries.summaries.arrays import Array, read_arrays
 from visual_summaries.summaries.files import digest, read_csv, write_csv, write_npz, write_png
 from visual_summaries.summaries.folders import inside, remove_files

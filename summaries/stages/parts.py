@@ -23,8 +23,8 @@ from visual_summaries.clustering.proposals import choose, not_redundant, selecti
 from visual_summaries.clustering.reduction import learn
 from visual_summaries.clustering.similarity import ON_DEVICE, similarity
 from visual_summaries.clustering.tiles import Tile
-from visual_summaries.masks.classifier import Classifier
 from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.networks.classifier import Classifier
 from visual_summaries.summaries.arrays import Array, read_arrays
 from visual_summaries.summaries.backend import in_processes, in_threads
 from visual_summaries.summaries.files import digest, write_npz

@@ -6,9 +6,9 @@ from torch import Tensor, nn
 
 from visual_summaries.clustering.appearance import deep_encoder
 from visual_summaries.clustering.options import AppearanceOptions
-from visual_summaries.masks.classifier import Classifier, Normalisation
 from visual_summaries.masks.errors import UserError
-from visual_summaries.masks.images import Frame
+from visual_summaries.masks.inputs.images import Frame
+from visual_summaries.masks.networks.classifier import Classifier, Normalisation
 
 
 class Flat(nn.Module):

@@ -10,9 +10,9 @@ from visual_summaries.clustering.deep import DeepEncoder, pool, sample
 from visual_summaries.clustering.matching import Features, match
 from visual_summaries.clustering.options import DeepOptions, MatchingOptions, ProposalOptions
 from visual_summaries.clustering.proposals import selective_search
-from visual_summaries.masks.classifier import Classifier, Normalisation
-from visual_summaries.masks.images import Frame
-from visual_summaries.masks.models import load_classifier
+from visual_summaries.masks.inputs.images import Frame
+from visual_summaries.masks.networks.classifier import Classifier, Normalisation
+from visual_summaries.masks.networks.models import load_classifier
 
 
 def interpolated(feature_map, x, y):

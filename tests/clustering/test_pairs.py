@@ -7,9 +7,9 @@ from torch import nn
 
 from visual_summaries.clustering.options import count_neighbours
 from visual_summaries.clustering.pairs import all_pairs, encode, nearest_pairs
-from visual_summaries.masks.classifier import Classifier, Normalisation
 from visual_summaries.masks.errors import UserError
-from visual_summaries.masks.images import Frame
+from visual_summaries.masks.inputs.images import Frame
+from visual_summaries.masks.networks.classifier import Classifier, Normalisation
 
 
 def slow_pairs(encodings, neighbours):

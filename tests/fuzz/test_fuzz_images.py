@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from visual_summaries.masks.errors import UnusableImageError
-from visual_summaries.masks.reading import MIN_SIDE, decode, readable
+from visual_summaries.masks.inputs.reading import MIN_SIDE, decode, readable
 
 ROOT = Path(__file__).parents[2]
 SEED, COUNT = 0, 2400

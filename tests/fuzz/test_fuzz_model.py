@@ -15,9 +15,9 @@ import pytest
 import torch
 
 from visual_summaries import specialize
-from visual_summaries.masks.classifier import Classifier, Normalisation
 from visual_summaries.masks.errors import UserError
-from visual_summaries.masks.images import Frame
+from visual_summaries.masks.inputs.images import Frame
+from visual_summaries.masks.networks.classifier import Classifier, Normalisation
 from visual_summaries.specialize.blend import Blend, plain_blend
 from visual_summaries.specialize.boost import read_uses
 from visual_summaries.specialize.description import SummaryRow, digests_of

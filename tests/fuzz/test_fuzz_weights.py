@@ -15,10 +15,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from visual_summaries.masks.class_lists import read_classes
-from visual_summaries.masks.class_names import read_class_map
 from visual_summaries.masks.errors import UserError
-from visual_summaries.masks.weights import load_weights
+from visual_summaries.masks.networks.class_lists import read_classes
+from visual_summaries.masks.networks.class_names import read_class_map
+from visual_summaries.masks.networks.weights import load_weights
 
 SEED = 20
 WEIGHTS = 400

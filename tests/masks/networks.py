@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from visual_summaries.masks.classifier import Classifier, Normalisation, numbered
-from visual_summaries.masks.images import Frame
+from visual_summaries.masks.inputs.images import Frame
+from visual_summaries.masks.networks.classifier import Classifier, Normalisation, numbered
 
 SIDE = 32
 

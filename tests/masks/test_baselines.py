@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from tests.reference.saliency import smooth_maximum
 from visual_summaries.masks import world
-from visual_summaries.masks.baselines import (
+from visual_summaries.masks.attribution.baselines import (
     ExtremalOptions,
     RiseOptions,
     SmoothMax,
@@ -20,13 +20,13 @@ from visual_summaries.masks.baselines import (
     moved,
     rise,
 )
-from visual_summaries.masks.classifier import Classifier, Normalisation
-from visual_summaries.masks.evaluate import most_salient
-from visual_summaries.masks.images import Frame
-from visual_summaries.masks.layers import feature_layers, record
-from visual_summaries.masks.models import load_classifier
-from visual_summaries.masks.perturb import Blur
-from visual_summaries.masks.sanity import iou, randomised
+from visual_summaries.masks.inputs.images import Frame
+from visual_summaries.masks.metrics.faithfulness import most_salient
+from visual_summaries.masks.networks.classifier import Classifier, Normalisation
+from visual_summaries.masks.networks.layers import feature_layers, record
+from visual_summaries.masks.networks.models import load_classifier
+from visual_summaries.masks.networks.randomise import iou, randomised
+from visual_summaries.masks.perturbation.perturb import Blur
 
 SIDE = 48
 PLACE = (slice(6, 22), slice(24, 42))

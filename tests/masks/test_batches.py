@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from visual_summaries.masks.batches import CPU_BATCH, LARGEST_BATCH, batch_size, fitting
-from visual_summaries.masks.classifier import Classifier, Normalisation
-from visual_summaries.masks.images import Frame
-from visual_summaries.masks.optimize import half_precision
-from visual_summaries.masks.schedule import preset
+from visual_summaries.masks.inputs.images import Frame
+from visual_summaries.masks.networks.classifier import Classifier, Normalisation
+from visual_summaries.masks.perturbation.batches import CPU_BATCH, LARGEST_BATCH, batch_size, fitting
+from visual_summaries.masks.perturbation.optimize import half_precision
+from visual_summaries.masks.perturbation.schedule import preset
 
 MEGABYTE = 2**20
 
@@ -47,7 +47,7 @@ def test_a_card_that_holds_no_pass_gets_single_images(monkeypatch: pytest.Monkey
 
     model = classifier()
     model.device = torch.device("cuda")
-    monkeypatch.setattr("visual_summaries.masks.batches.pass_memory", full)
+    monkeypatch.setattr("visual_summaries.masks.perturbation.batches.pass_memory", full)
     assert batch_size(model, preset("compact")) == 1
 
 

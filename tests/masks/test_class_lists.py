@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from visual_summaries.masks.class_lists import check_count, labels_of, read_classes
-from visual_summaries.masks.class_names import ClassLabel
 from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.networks.class_lists import check_count, labels_of, read_classes
+from visual_summaries.masks.networks.class_names import ClassLabel
 
 NAMES = ["cat", "dog", "fox"]
 

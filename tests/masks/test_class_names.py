@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from timm.data import ImageNetInfo
 
-from visual_summaries.masks.class_names import (
+from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.networks.class_names import (
     ClassLabel,
     find_class,
     mapped_class,
@@ -15,7 +16,6 @@ from visual_summaries.masks.class_names import (
     numbered,
     read_class_map,
 )
-from visual_summaries.masks.errors import UserError
 
 LABELS = [
     ClassLabel(0, "church, church building", "n03028079"),

@@ -11,10 +11,10 @@ import torchvision
 from PIL import Image
 from timm.data import create_transform, resolve_data_config
 
-from visual_summaries.masks.class_names import find_class
 from visual_summaries.masks.errors import UserError
-from visual_summaries.masks.input_options import InputFormat
-from visual_summaries.masks.models import choose_device, load_classifier
+from visual_summaries.masks.networks.class_names import find_class
+from visual_summaries.masks.networks.input_options import InputFormat
+from visual_summaries.masks.networks.models import choose_device, load_classifier
 
 
 def test_lite_is_imagenets_network() -> None:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from tests.reference import saliency as slowly
-from visual_summaries.masks.classifier import Classifier, Normalisation
-from visual_summaries.masks.evaluate import (
+from visual_summaries.masks.inputs.images import Frame
+from visual_summaries.masks.metrics.faithfulness import (
     INSERTED_ONTO,
     STEPS,
     deletion_auc,
@@ -20,8 +20,8 @@ from visual_summaries.masks.evaluate import (
     shape,
     shares,
 )
-from visual_summaries.masks.images import Frame
-from visual_summaries.masks.perturb import parse_perturbation
+from visual_summaries.masks.networks.classifier import Classifier, Normalisation
+from visual_summaries.masks.perturbation.perturb import parse_perturbation
 
 SIDE = 12
 

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from tests.masks.networks import SIDE, Tiny, pictures, wrapped
 from tests.masks.test_optimize import short
 from visual_summaries.masks.errors import UserError
-from visual_summaries.masks.examine import examine
-from visual_summaries.masks.layers import feature_layers, linear_layers
-from visual_summaries.masks.optimize import optimize
-from visual_summaries.masks.schedule import PRESETS, Schedule
+from visual_summaries.masks.networks.examine import examine
+from visual_summaries.masks.networks.layers import feature_layers, linear_layers
+from visual_summaries.masks.perturbation.optimize import optimize
+from visual_summaries.masks.perturbation.schedule import PRESETS, Schedule
 
 
 def frames(count: int = 2) -> list[np.ndarray]:

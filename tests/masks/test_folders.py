@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from visual_summaries.masks import folders
 from visual_summaries.masks.errors import UnusableImageError, UserError
-from visual_summaries.masks.folders import class_folders, list_images
-from visual_summaries.masks.ids import MAX_ID_BYTES, is_safe_id, path_on_record, recorded_path, safe_id
-from visual_summaries.masks.reading import read_image
+from visual_summaries.masks.inputs import folders
+from visual_summaries.masks.inputs.folders import class_folders, list_images
+from visual_summaries.masks.inputs.ids import MAX_ID_BYTES, is_safe_id, path_on_record, recorded_path, safe_id
+from visual_summaries.masks.inputs.reading import read_image
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
 

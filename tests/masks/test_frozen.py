@@ -12,8 +12,8 @@ import torchvision
 from torch import Tensor, nn
 
 from tests.masks.networks import Tiny, pictures, wrapped
-from visual_summaries.masks.classifier import Classifier
 from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.networks.classifier import Classifier
 
 
 def resnet() -> nn.Module:

@@ -5,10 +5,10 @@ import torch
 from torch import Tensor, nn
 
 from visual_summaries.masks import world
-from visual_summaries.masks.classifier import Classifier, Normalisation
-from visual_summaries.masks.fuse import fused
-from visual_summaries.masks.images import Frame
-from visual_summaries.masks.models import load_classifier
+from visual_summaries.masks.inputs.images import Frame
+from visual_summaries.masks.networks.classifier import Classifier, Normalisation
+from visual_summaries.masks.networks.fuse import fused
+from visual_summaries.masks.networks.models import load_classifier
 
 
 class Awkward(nn.Module):

@@ -5,8 +5,8 @@ import pytest
 import torchvision
 from PIL import Image
 
-from visual_summaries.masks import images
-from visual_summaries.masks.images import Frame
+from visual_summaries.masks.inputs import images
+from visual_summaries.masks.inputs.images import Frame
 
 RNG = np.random.default_rng(0)
 

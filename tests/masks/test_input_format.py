@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from visual_summaries.masks.classifier import Normalisation
 from visual_summaries.masks.errors import UserError
-from visual_summaries.masks.images import Frame
-from visual_summaries.masks.input_format import normalisation, overridden, own_format, size_of
-from visual_summaries.masks.input_options import InputFormat
+from visual_summaries.masks.inputs.images import Frame
+from visual_summaries.masks.networks.classifier import Normalisation
+from visual_summaries.masks.networks.input_format import normalisation, overridden, own_format, size_of
+from visual_summaries.masks.networks.input_options import InputFormat
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

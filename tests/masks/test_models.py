@@ -13,8 +13,8 @@ from PIL import Image
 from timm.data import create_transform, resolve_data_config
 
 from visual_summaries.masks.errors import UserError
-from visual_summaries.masks.input_options import InputFormat
-from visual_summaries.masks.models import _timm_frame, load_classifier
+from visual_summaries.masks.networks.input_options import InputFormat
+from visual_summaries.masks.networks.models import _timm_frame, load_classifier
 
 NET = """
 import random

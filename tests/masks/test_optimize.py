@@ -9,16 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from visual_summaries.masks import world
-from visual_summaries.masks.binarize import binarize
-from visual_summaries.masks.classifier import Classifier, Normalisation
 from visual_summaries.masks.errors import UserError
-from visual_summaries.masks.evaluate import drop, probabilities
-from visual_summaries.masks.images import Frame
-from visual_summaries.masks.models import load_classifier
-from visual_summaries.masks.objective import area, greyness, log_odds, total_variation
-from visual_summaries.masks.optimize import disc, optimize, smoothing, upsampling
-from visual_summaries.masks.perturb import Blur, Constant, blend, gaussian_blur, parse_perturbation
-from visual_summaries.masks.schedule import PRESETS, BinaryOptions, Schedule, Stage, preset
+from visual_summaries.masks.inputs.images import Frame
+from visual_summaries.masks.metrics.faithfulness import drop, probabilities
+from visual_summaries.masks.networks.classifier import Classifier, Normalisation
+from visual_summaries.masks.networks.models import load_classifier
+from visual_summaries.masks.perturbation.binarize import binarize
+from visual_summaries.masks.perturbation.objective import area, greyness, log_odds, total_variation
+from visual_summaries.masks.perturbation.optimize import disc, optimize, smoothing, upsampling
+from visual_summaries.masks.perturbation.perturb import Blur, Constant, blend, gaussian_blur, parse_perturbation
+from visual_summaries.masks.perturbation.schedule import PRESETS, BinaryOptions, Schedule, Stage, preset
 
 SIDE = 64
 

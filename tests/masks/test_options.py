@@ -11,9 +11,9 @@ import pytest
 
 from visual_summaries.masks.errors import UserError
 from visual_summaries.masks.options import Filled, Named, OptionError, Options, Range, checked, hints
-from visual_summaries.masks.perturb import parse_perturbation
-from visual_summaries.masks.perturbation_names import parse_name
-from visual_summaries.masks.schedule import PRESETS, Stage
+from visual_summaries.masks.perturbation.names import parse_name
+from visual_summaries.masks.perturbation.perturb import parse_perturbation
+from visual_summaries.masks.perturbation.schedule import PRESETS, Stage
 
 
 @dataclass(frozen=True)

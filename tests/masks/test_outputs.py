@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from tests.masks.networks import SIDE, Tiny, pictures, wrapped
 from visual_summaries.masks.errors import UserError
-from visual_summaries.masks.outputs import GREY
+from visual_summaries.masks.networks.outputs import GREY
 
 
 class Tupled(Tiny):

@@ -9,7 +9,15 @@ from torch import Tensor
 
 from tests.reference.perturbed import between_levels, variable_blur
 from visual_summaries.masks.errors import UserError
-from visual_summaries.masks.perturb import PYRAMID, Noise, Prepared, Pyramid, blend, gaussian_blur, parse_perturbation
+from visual_summaries.masks.perturbation.perturb import (
+    PYRAMID,
+    Noise,
+    Prepared,
+    Pyramid,
+    blend,
+    gaussian_blur,
+    parse_perturbation,
+)
 
 NAMES = ["blur:4", "blur:10/11", "constant:mean", "constant:grey", "noise:0.25", "pyramid:6"]
 

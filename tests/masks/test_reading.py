@@ -14,9 +14,9 @@ import numpy.typing as npt
 import pytest
 from PIL import Image, ImageFile, ImageOps
 
-from visual_summaries.masks import reading, rgb
 from visual_summaries.masks.errors import UnusableImageError
-from visual_summaries.masks.reading import Photograph, file_sha256, is_image_name, read_bytes, read_image
+from visual_summaries.masks.inputs import reading, rgb
+from visual_summaries.masks.inputs.reading import Photograph, file_sha256, is_image_name, read_bytes, read_image
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (48, 64, 3), dtype=np.uint8)

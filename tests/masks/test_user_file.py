@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from visual_summaries.masks.errors import UserError
-from visual_summaries.masks.models import load_classifier
-from visual_summaries.masks.user_file import absolute_spec, load_network
+from visual_summaries.masks.networks.models import load_classifier
+from visual_summaries.masks.networks.user_file import absolute_spec, load_network
 
 NET = """
 import torch

@@ -11,9 +11,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from visual_summaries.masks.errors import UserError
-from visual_summaries.masks.input_options import InputFormat
-from visual_summaries.masks.models import load_classifier
-from visual_summaries.masks.weights import load_weights, read_state_dicts
+from visual_summaries.masks.networks.input_options import InputFormat
+from visual_summaries.masks.networks.models import load_classifier
+from visual_summaries.masks.networks.weights import load_weights, read_state_dicts
 
 State = dict[str, Tensor]
 

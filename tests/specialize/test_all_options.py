@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from visual_summaries.masks.options import Filled, Named, OptionError, Options, Range, hints
-from visual_summaries.masks.schedule import PRESETS
+from visual_summaries.masks.perturbation.schedule import PRESETS
 
 PACKAGES = tuple(f"visual_summaries.{name}" for name in ("masks", "clustering", "summaries", "specialize"))
 

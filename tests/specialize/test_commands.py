@@ -13,10 +13,10 @@ from PIL import Image
 
 from visual_summaries import specialize
 from visual_summaries.masks.errors import UserError
-from visual_summaries.masks.images import read_image
-from visual_summaries.masks.models import load_classifier
-from visual_summaries.masks.optimize import optimize
-from visual_summaries.masks.schedule import Schedule, Stage
+from visual_summaries.masks.inputs.images import read_image
+from visual_summaries.masks.networks.models import load_classifier
+from visual_summaries.masks.perturbation.optimize import optimize
+from visual_summaries.masks.perturbation.schedule import Schedule, Stage
 from visual_summaries.specialize.build import ImageUse
 from visual_summaries.specialize.controls import METHODS
 from visual_summaries.specialize.model import read_model, save_model

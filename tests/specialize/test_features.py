@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch import nn
 
-from visual_summaries.masks.classifier import Classifier, Normalisation
 from visual_summaries.masks.errors import UserError
-from visual_summaries.masks.images import Frame
-from visual_summaries.masks.models import load_classifier
+from visual_summaries.masks.inputs.images import Frame
+from visual_summaries.masks.networks.classifier import Classifier, Normalisation
+from visual_summaries.masks.networks.models import load_classifier
 from visual_summaries.specialize.blend import plain_blend
 from visual_summaries.specialize.features import Tap, find_places, find_tap, look, tapped
 from visual_summaries.specialize.model import specialized

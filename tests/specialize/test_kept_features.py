@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 from torch import nn
 
-from visual_summaries.masks.classifier import Classifier, Normalisation
 from visual_summaries.masks.errors import UserError
-from visual_summaries.masks.images import Frame
+from visual_summaries.masks.inputs.images import Frame
+from visual_summaries.masks.networks.classifier import Classifier, Normalisation
 from visual_summaries.specialize.features import Tap
 from visual_summaries.specialize.model import read_model
 from visual_summaries.specialize.photographs import Looker, Photo

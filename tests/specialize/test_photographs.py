@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 from torch import nn
 
-from visual_summaries.masks.classifier import Classifier, Normalisation, numbered
 from visual_summaries.masks.errors import UserError
-from visual_summaries.masks.ids import path_on_record
-from visual_summaries.masks.images import Frame
+from visual_summaries.masks.inputs.ids import path_on_record
+from visual_summaries.masks.inputs.images import Frame
+from visual_summaries.masks.networks.classifier import Classifier, Normalisation, numbered
 from visual_summaries.specialize.features import Tap
 from visual_summaries.specialize.photographs import Looker, Photo, list_photos
 

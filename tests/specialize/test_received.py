@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from visual_summaries import specialize
-from visual_summaries.masks.classifier import Classifier
 from visual_summaries.masks.errors import UserError
-from visual_summaries.masks.models import load_classifier
+from visual_summaries.masks.networks.classifier import Classifier
+from visual_summaries.masks.networks.models import load_classifier
+from visual_summaries.masks.networks.reload import load_recorded
 from visual_summaries.specialize.blend import plain_blend
 from visual_summaries.specialize.description import SummaryRow
 from visual_summaries.specialize.features import Tap
@@ -19,7 +20,6 @@ from visual_summaries.specialize.svm import Svms
 from visual_summaries.specialize.tuning import Method
 from visual_summaries.summaries.cli import main
 from visual_summaries.summaries.files import write_csv, write_json
-from visual_summaries.summaries.recorded import load_recorded
 from visual_summaries.summaries.store import ImageRow
 
 PLAIN_INPUT = {"input_size": None, "mean": None, "std": None, "classes": None}

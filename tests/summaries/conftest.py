@@ -17,7 +17,7 @@ from PIL import Image
 from scipy.sparse import csr_array
 
 from visual_summaries.clustering.options import AffinityOptions
-from visual_summaries.masks.models import Classifier, load_classifier
+from visual_summaries.masks.networks.models import Classifier, load_classifier
 from visual_summaries.summaries.cli import main
 from visual_summaries.summaries.drawing import Picture
 from visual_summaries.summaries.files import write_csv, write_json, write_npz, write_png

@@ -8,7 +8,7 @@ import pytest
 
 from visual_summaries.clustering.stability import StabilityOptions
 from visual_summaries.masks.errors import UserError
-from visual_summaries.masks.models import load_classifier
+from visual_summaries.masks.networks.models import load_classifier
 from visual_summaries.summaries.cluster_evaluation import METHODS, evaluate, table
 from visual_summaries.summaries.crops import crop_vectors
 from visual_summaries.summaries.files import read_json

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from visual_summaries.masks.errors import UserError
-from visual_summaries.masks.models import load_classifier
+from visual_summaries.masks.networks.models import load_classifier
 from visual_summaries.summaries.crops import BATCH, crop, crop_vectors, third_encoder
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from visual_summaries.clustering.deep import DeepEncoder
-from visual_summaries.masks.models import load_classifier
+from visual_summaries.masks.networks.models import load_classifier
 from visual_summaries.summaries.arrays import ANYTHING, read_arrays
 from visual_summaries.summaries.folders import claimed
 from visual_summaries.summaries.settings import override

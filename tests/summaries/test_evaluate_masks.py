@@ -10,14 +10,14 @@ import pytest
 import torch
 from PIL import Image
 
-from visual_summaries.masks.baselines import ExtremalOptions, RiseOptions
+from visual_summaries.masks.attribution.baselines import ExtremalOptions, RiseOptions
 from visual_summaries.masks.errors import UserError
-from visual_summaries.masks.evaluate import most_salient, shape
-from visual_summaries.masks.input_options import InputFormat
-from visual_summaries.masks.models import load_classifier
-from visual_summaries.masks.perturb import parse_perturbation
-from visual_summaries.masks.sanity import iou
-from visual_summaries.masks.schedule import preset
+from visual_summaries.masks.metrics.faithfulness import most_salient, shape
+from visual_summaries.masks.networks.input_options import InputFormat
+from visual_summaries.masks.networks.models import load_classifier
+from visual_summaries.masks.networks.randomise import iou
+from visual_summaries.masks.perturbation.perturb import parse_perturbation
+from visual_summaries.masks.perturbation.schedule import preset
 from visual_summaries.summaries import pipeline
 from visual_summaries.summaries.cli import main
 from visual_summaries.summaries.cli.run import model_record
@@ -41,7 +41,7 @@ def cheap():
         patch.setattr(RiseOptions, "__init__", lambda self: _fill(self, masks=8, cells=7, kept=0.5, batch=32))
         slow = ExtremalOptions()
         patch.setattr(ExtremalOptions, "__init__", lambda self: _fill(self, **vars(slow) | {"iterations": 2}))
-        patch.setattr("visual_summaries.masks.evaluate.shares", lambda: [0.0, 0.2, 0.6, 1.0])
+        patch.setattr("visual_summaries.masks.metrics.faithfulness.shares", lambda: [0.0, 0.2, 0.6, 1.0])
         patch.setattr("visual_summaries.summaries.drawing.SIDE", 48)
         patch.setattr("visual_summaries.summaries.mask_figures._DPI", 40)
         yield
@@ -301,7 +301,7 @@ def test_the_stage_counts_them_too(folder, tmp_path):
 
 def test_a_vision_transformer(tmp_path, folder, monkeypatch):
     monkeypatch.setattr("visual_summaries.summaries.mask_evaluation.PERTURBATIONS", ("blur:10",))
-    monkeypatch.setattr("visual_summaries.masks.evaluate.shares", lambda: [0.0, 1.0])
+    monkeypatch.setattr("visual_summaries.masks.metrics.faithfulness.shares", lambda: [0.0, 1.0])
     home = tmp_path / "photos"
     home.mkdir()
     shutil.copy(folder.photographs / "p0.png", home)

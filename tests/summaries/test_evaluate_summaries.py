@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from visual_summaries.masks.models import load_classifier
+from visual_summaries.masks.networks.models import load_classifier
 from visual_summaries.summaries.cli import main
 from visual_summaries.summaries.cluster_evaluation import METHODS, evaluate
 from visual_summaries.summaries.cluster_page import MEASURES

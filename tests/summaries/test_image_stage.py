@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from visual_summaries.masks.errors import UserError
-from visual_summaries.masks.ids import is_safe_id
+from visual_summaries.masks.inputs.ids import is_safe_id
 from visual_summaries.summaries.cli import main
 from visual_summaries.summaries.pipeline import Job, run
 from visual_summaries.summaries.store import Run
@@ -209,8 +209,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from visual_summaries.masks.classifier import Classifier, Normalisation
-from visual_summaries.masks.images import Frame
+from visual_summaries.masks.networks.classifier import Classifier, Normalisation
+from visual_summaries.masks.inputs.images import Frame
 from visual_summaries.summaries.stages.images import Selection, run_images
 
 torch.set_num_threads(1)

@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import nn
 
-from visual_summaries.masks.classifier import Classifier, Normalisation
-from visual_summaries.masks.images import Frame
-from visual_summaries.masks.schedule import preset
+from visual_summaries.masks.inputs.images import Frame
+from visual_summaries.masks.networks.classifier import Classifier, Normalisation
+from visual_summaries.masks.perturbation.schedule import preset
 from visual_summaries.summaries.files import write_csv, write_json, write_png
 from visual_summaries.summaries.settings import Settings
 from visual_summaries.summaries.stages.masks import find_masks
@@ -35,9 +35,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from visual_summaries.masks.classifier import Classifier, Normalisation
-from visual_summaries.masks.images import Frame
-from visual_summaries.masks.schedule import Stage, preset
+from visual_summaries.masks.networks.classifier import Classifier, Normalisation
+from visual_summaries.masks.inputs.images import Frame
+from visual_summaries.masks.perturbation.schedule import Stage, preset
 from visual_summaries.summaries.settings import Settings
 from visual_summaries.summaries.stages.masks import run_masks
 from visual_summaries.summaries.store import Run

@@ -9,7 +9,7 @@ from scipy.sparse import csr_array
 
 from visual_summaries.clustering.options import count_neighbours
 from visual_summaries.clustering.pairs import encode, nearest_pairs
-from visual_summaries.masks.models import load_classifier
+from visual_summaries.masks.networks.models import load_classifier
 from visual_summaries.summaries.cli import main
 from visual_summaries.summaries.stages import matched
 from visual_summaries.summaries.stages.clusters import run_clusters

@@ -9,7 +9,7 @@ from scipy.io import savemat
 
 from visual_summaries.clustering.stability import StabilityOptions
 from visual_summaries.masks.errors import UserError
-from visual_summaries.masks.images import Frame
+from visual_summaries.masks.inputs.images import Frame
 from visual_summaries.summaries.cluster_evaluation import evaluate
 from visual_summaries.summaries.files import write_json, write_npz
 from visual_summaries.summaries.store import Run

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from skimage.measure import label
 from skimage.morphology import remove_small_holes
 
-from visual_summaries.masks.schedule import BinaryOptions
+from visual_summaries.masks.perturbation.schedule import BinaryOptions
 
 
 def binarize(crisp: npt.NDArray[np.float32], options: BinaryOptions | None = None) -> npt.NDArray[np.bool_]:

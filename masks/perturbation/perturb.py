@@ -29,7 +29,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from visual_summaries.masks.perturbation_names import parse_name
+from visual_summaries.masks.perturbation.names import parse_name
 
 PYRAMID = (0.0, 0.04, 0.08, 0.12, 0.16, 0.24, 0.36, 0.52, 0.72, 1.0)
 """Places of the blurs of a pyramid, as shares of its widest sigma. Between them photographs change about evenly: off

@@ -25,7 +25,7 @@ import torch
 from torch import nn
 
 from visual_summaries.masks.errors import UserError
-from visual_summaries.masks.text_files import why_no_file
+from visual_summaries.masks.networks.text_files import why_no_file
 
 
 def is_user_file(spec: str) -> bool:

@@ -22,13 +22,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from visual_summaries.masks.binarize import binarize
-from visual_summaries.masks.classifier import Classifier
-from visual_summaries.masks.fuse import fused
-from visual_summaries.masks.gradients import gradient_of, with_gradients
-from visual_summaries.masks.objective import area, greyness, log_odds, total_variation
-from visual_summaries.masks.perturb import Prepared, gaussian_kernel, parse_perturbation
-from visual_summaries.masks.schedule import BinaryOptions, Schedule, Stage
+from visual_summaries.masks.networks.classifier import Classifier
+from visual_summaries.masks.networks.fuse import fused
+from visual_summaries.masks.networks.gradients import gradient_of, with_gradients
+from visual_summaries.masks.perturbation.binarize import binarize
+from visual_summaries.masks.perturbation.objective import area, greyness, log_odds, total_variation
+from visual_summaries.masks.perturbation.perturb import Prepared, gaussian_kernel, parse_perturbation
+from visual_summaries.masks.perturbation.schedule import BinaryOptions, Schedule, Stage
 
 DESIGN_SIDE = 224
 """Lengths in a stage's options are pixels of a frame of this side; other frames scale them."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from visual_summaries.masks.classifier import Classifier
-from visual_summaries.masks.gradients import with_gradients
-from visual_summaries.masks.optimize import half_precision
-from visual_summaries.masks.schedule import Schedule
+from visual_summaries.masks.networks.classifier import Classifier
+from visual_summaries.masks.networks.gradients import with_gradients
+from visual_summaries.masks.perturbation.optimize import half_precision
+from visual_summaries.masks.perturbation.schedule import Schedule
 
 CPU_BATCH = 8
 """Images at once on a CPU: more are no faster there."""

@@ -29,9 +29,9 @@ from typing import Any
 
 import numpy as np
 
-from visual_summaries.masks.class_names import ClassLabel
 from visual_summaries.masks.errors import UserError
-from visual_summaries.masks.text_files import parse_json, read_text, rows
+from visual_summaries.masks.networks.class_names import ClassLabel
+from visual_summaries.masks.networks.text_files import parse_json, read_text, rows
 
 LONGEST = 1000
 """Characters that the line of a class list may have."""

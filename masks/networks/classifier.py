@@ -17,12 +17,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from visual_summaries.masks.class_names import ClassLabel, find_class, numbered
-from visual_summaries.masks.fingerprint import fingerprint
-from visual_summaries.masks.frozen import Frozen, flush_denormals
-from visual_summaries.masks.images import Frame
-from visual_summaries.masks.outputs import Reading
-from visual_summaries.masks.probe import check_finite, find_reading
+from visual_summaries.masks.inputs.images import Frame
+from visual_summaries.masks.networks.class_names import ClassLabel, find_class, numbered
+from visual_summaries.masks.networks.fingerprint import fingerprint
+from visual_summaries.masks.networks.frozen import Frozen, flush_denormals
+from visual_summaries.masks.networks.outputs import Reading
+from visual_summaries.masks.networks.probe import check_finite, find_reading
 
 __all__ = ["ClassLabel", "Classifier", "Normalisation", "find_class", "flush_denormals", "numbered"]
 

@@ -1,4 +1,4 @@
-"""From a model specification on the command line to a :class:`~masks.classifier.Classifier`.
+"""From a model specification on the command line to a :class:`~masks.networks.classifier.Classifier`.
 
 ======================  =============================================================================
 ``demo``, ``demo:1..4``  the embedded world's networks, trained here
@@ -27,16 +27,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from visual_summaries.masks.class_lists import check_count, labels_of, read_classes
-from visual_summaries.masks.class_names import ClassLabel, numbered
-from visual_summaries.masks.classifier import Classifier, Normalisation
 from visual_summaries.masks.errors import UserError
-from visual_summaries.masks.frozen import flush_denormals
-from visual_summaries.masks.images import Frame
-from visual_summaries.masks.input_format import overridden, own_format, said_of
-from visual_summaries.masks.input_options import InputFormat
-from visual_summaries.masks.user_file import absolute_spec, is_user_file, load_network
-from visual_summaries.masks.weights import load_weights, read_state_dicts
+from visual_summaries.masks.inputs.images import Frame
+from visual_summaries.masks.networks.class_lists import check_count, labels_of, read_classes
+from visual_summaries.masks.networks.class_names import ClassLabel, numbered
+from visual_summaries.masks.networks.classifier import Classifier, Normalisation
+from visual_summaries.masks.networks.frozen import flush_denormals
+from visual_summaries.masks.networks.input_format import overridden, own_format, said_of
+from visual_summaries.masks.networks.input_options import InputFormat
+from visual_summaries.masks.networks.user_file import absolute_spec, is_user_file, load_network
+from visual_summaries.masks.networks.weights import load_weights, read_state_dicts
 
 __all__ = ["InputFormat", "absolute_spec", "choose_device", "load_classifier"]
 

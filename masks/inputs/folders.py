@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from visual_summaries.masks.errors import UserError
-from visual_summaries.masks.ids import safe_id
+from visual_summaries.masks.inputs.ids import safe_id
 
 MADE_BY_PROGRAMS = frozenset(
     ("@eaDir", "@Recycle", "#recycle", "$RECYCLE.BIN", "System Volume Information", "__MACOSX", "lost+found")
@@ -37,7 +37,7 @@ class ImageFile:
 
     Attributes:
         id: The file's name without its suffix; with the suffix where two files would share an id, and made safe (see
-            `masks.ids`) with a part of its hash where it is not.
+            `masks.inputs.ids`) with a part of its hash where it is not.
         path: The file.
     """
 
@@ -47,7 +47,7 @@ class ImageFile:
 
 def _is_picture(path: Path) -> bool:
     """Whether a file's suffix is one of a format that is read."""
-    from visual_summaries.masks.reading import is_image_name  # here, because decoders are slow to import
+    from visual_summaries.masks.inputs.reading import is_image_name  # here, because decoders are slow to import
 
     return is_image_name(path)
 

@@ -15,11 +15,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from visual_summaries.masks.classifier import Classifier
 from visual_summaries.masks.errors import UserError
-from visual_summaries.masks.fuse import try_to_fuse
-from visual_summaries.masks.gradients import gradient_of
-from visual_summaries.masks.probe import RANDOM, same_picture, weight_not_finite
+from visual_summaries.masks.networks.classifier import Classifier
+from visual_summaries.masks.networks.fuse import try_to_fuse
+from visual_summaries.masks.networks.gradients import gradient_of
+from visual_summaries.masks.networks.probe import RANDOM, same_picture, weight_not_finite
 
 
 def examine(classifier: Classifier, frames: Sequence[npt.NDArray[np.uint8]], *, gradients: bool = True) -> list[str]:

@@ -23,8 +23,8 @@ from pathlib import Path
 from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
 from visual_summaries.masks.errors import UnusableImageError
-from visual_summaries.masks.orientation import read_orientation, turned
-from visual_summaries.masks.rgb import count_bits, has_wide_colours, is_dark, swap_bytes, to_rgb
+from visual_summaries.masks.inputs.orientation import read_orientation, turned
+from visual_summaries.masks.inputs.rgb import count_bits, has_wide_colours, is_dark, swap_bytes, to_rgb
 
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "AVIF", "JPEG2000")
 """What a collection of photographs holds; all are decoded in this process. AVIF where Pillow's build has it."""

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from visual_summaries.masks.classifier import Normalisation
 from visual_summaries.masks.errors import UserError
-from visual_summaries.masks.images import INTERPOLATIONS, Frame
-from visual_summaries.masks.input_options import InputFormat
+from visual_summaries.masks.inputs.images import INTERPOLATIONS, Frame
+from visual_summaries.masks.networks.classifier import Normalisation
+from visual_summaries.masks.networks.input_options import InputFormat
 
 LARGEST = 10_000
 """Pixels that a side of an input may have."""

@@ -27,8 +27,8 @@ from scipy.ndimage import distance_transform_edt
 from skimage.measure import label
 from torch import Tensor
 
-from visual_summaries.masks.classifier import Classifier
-from visual_summaries.masks.perturb import Blur, Constant, Perturbation, Prepared
+from visual_summaries.masks.networks.classifier import Classifier
+from visual_summaries.masks.perturbation.perturb import Blur, Constant, Perturbation, Prepared
 
 DELETED_TO = Constant("grey")
 """What deleted pixels become: as in RISE one colour, here mid-grey, near the mean of photographs."""

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from visual_summaries.masks.classifier import Classifier
-from visual_summaries.masks.outputs import centred
+from visual_summaries.masks.networks.classifier import Classifier
+from visual_summaries.masks.networks.outputs import centred
 
 _TOLERANCE = 1e-3  # largest difference of logits without their mean, relative to the largest of these
 

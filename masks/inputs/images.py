@@ -1,6 +1,7 @@
 """The frame: what of a photograph a network sees.
 
-Files become photographs in `masks.reading`, folders become files in `masks.folders`; both are at hand from here, too.
+Files become photographs in `masks.inputs.reading`, folders become files in `masks.inputs.folders`; both can be imported
+from here, too.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from visual_summaries.masks.errors import UnusableImageError
-from visual_summaries.masks.folders import ImageFile, class_folders, list_images
-from visual_summaries.masks.reading import Photograph, is_image_name, read_image
+from visual_summaries.masks.inputs.folders import ImageFile, class_folders, list_images
+from visual_summaries.masks.inputs.reading import Photograph, is_image_name, read_image
 
 __all__ = [
     "INTERPOLATIONS",

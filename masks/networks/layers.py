@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from visual_summaries.masks.classifier import Classifier
+from visual_summaries.masks.networks.classifier import Classifier
 
 MAX_PREFIX = 16
 """Most tokens in front of a grid that are no place of the image (class, distillation, registers: 1 to 9 in use)."""

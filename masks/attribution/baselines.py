@@ -1,7 +1,7 @@
 """Other people's explanations, and masks that know nothing, at the area of a mask of ours.
 
 Each gives a saliency map whose most salient pixels, as many as the mask of ours has, are its mask
-(:func:`masks.evaluate.most_salient`), or such a mask itself.
+(:func:`masks.metrics.faithfulness.most_salient`), or such a mask itself.
 
 * Grad-CAM (Selvaraju et al., ICCV 2017), by captum, on the last layer whose output is a map of the image.
 * RISE (Petsiuk, Das, Saenko, BMVC 2018): S = 1 / (p M) sum_i p_c(x * M_i) M_i, with M random masks M_i.
@@ -28,13 +28,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from visual_summaries.masks.classifier import Classifier
-from visual_summaries.masks.evaluate import most_salient
-from visual_summaries.masks.gradients import gradient_of, with_gradients
-from visual_summaries.masks.layers import feature_layers
-from visual_summaries.masks.objective import log_odds
+from visual_summaries.masks.metrics.faithfulness import most_salient
+from visual_summaries.masks.networks.classifier import Classifier
+from visual_summaries.masks.networks.gradients import gradient_of, with_gradients
+from visual_summaries.masks.networks.layers import feature_layers
 from visual_summaries.masks.options import Options, Range
-from visual_summaries.masks.perturb import Blur, Perturbation
+from visual_summaries.masks.perturbation.objective import log_odds
+from visual_summaries.masks.perturbation.perturb import Blur, Perturbation
 
 Mask = npt.NDArray[np.bool_]
 

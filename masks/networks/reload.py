@@ -15,10 +15,10 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from visual_summaries.masks.classifier import Classifier
 from visual_summaries.masks.errors import UserError
-from visual_summaries.masks.input_options import InputFormat
-from visual_summaries.masks.models import LITE_SIZES, choose_device, load_classifier
+from visual_summaries.masks.networks.classifier import Classifier
+from visual_summaries.masks.networks.input_options import InputFormat
+from visual_summaries.masks.networks.models import LITE_SIZES, choose_device, load_classifier
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class RecordedModel:
     """How a network was loaded, as a run records it.
 
     Attributes:
-        spec: See `masks.models`.
+        spec: See `masks.networks.models`.
         weights: File of a state dict, "none" for random weights, None for the specification's own.
         input: What the command line said about its input.
     """

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from visual_summaries.masks.errors import UserError
-from visual_summaries.masks.text_files import parse_json, read_text, rows
+from visual_summaries.masks.networks.text_files import parse_json, read_text, rows
 
 
 class UnknownClassError(UserError):

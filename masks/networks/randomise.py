@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from visual_summaries.masks.classifier import Classifier
+from visual_summaries.masks.networks.classifier import Classifier
 
 
 def randomised(classifier: Classifier, images: Tensor, seed: int) -> Classifier:

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from visual_summaries.masks.errors import UserError
-from visual_summaries.masks.frozen import Frozen
-from visual_summaries.masks.outputs import Reading, centred, dtype_of, rows
+from visual_summaries.masks.networks.frozen import Frozen
+from visual_summaries.masks.networks.outputs import Reading, centred, dtype_of, rows
 
 _SAME = 1e-3  # largest difference of two rows of one batch, relative to the largest, without their means
 _ALIKE = 3e-2  # the same for passes in another layout or batch, which round otherwise (8 bits: about 0.01)

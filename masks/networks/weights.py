@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from visual_summaries.masks.errors import UserError
-from visual_summaries.masks.text_files import why_no_file
+from visual_summaries.masks.networks.text_files import why_no_file
 
 WRAPPERS = ("module", "_orig_mod", "model", "net", "network")
 """Names under which a network usually stands in another module, beside losses and metrics."""

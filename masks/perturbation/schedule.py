@@ -44,7 +44,7 @@ from typing import Annotated
 
 from visual_summaries.masks.errors import UserError
 from visual_summaries.masks.options import Filled, Named, Options, Range
-from visual_summaries.masks.perturbation_names import FORMS, parse_name
+from visual_summaries.masks.perturbation.names import FORMS, parse_name
 
 
 @dataclass(frozen=True)

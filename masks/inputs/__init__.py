@@ -1,0 +1,1 @@
+"""What the network is shown: files read, oriented, resized and cropped to the frame."""

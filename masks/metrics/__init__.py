@@ -1,0 +1,1 @@
+"""Measures of masks and attributions."""

@@ -1,0 +1,1 @@
+"""The network: loaded, examined, named, changed and put back."""
