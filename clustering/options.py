@@ -33,7 +33,7 @@ class ProposalOptions(Options):
         max_parts: Most parts an image keeps after redundancy, best quality first; >= 1. Our choice: on the embedded
             world purity and recall are best between 8 and 12.
         max_candidates: Most boxes of an image among which a summary looks for its part once clusters are there, best
-            quality first; >= 0. Our choice (see `clustering.complete`).
+            quality first; >= 0. Our choice (see `clustering.clusters.complete`).
         redundancy_overlap: Intersection by smaller area from which two boxes may be redundant, in [0, 1]. 0.5 in
             the reference.
         redundancy_area_ratio: Larger by smaller area below which they are, > 1. 2 in the paper.
@@ -85,7 +85,8 @@ class AppearanceOptions(Options):
             networks have up to 128, others from 190).
         power: Power of the scores of deep descriptors before any geometry, in [1, 10] (PF-WILLOW, moved to within 0.10:
             3 and 4 are alike, 1 is worse); that of HOG is `matching.power`.
-        numbers: Numbers that deep descriptors are reduced to before they are compared, >= 1 (`clustering.reduction`).
+        numbers: Numbers that deep descriptors are reduced to before they are compared, >= 1
+            (`clustering.descriptors.projection`).
         deep: Which feature maps.
     """
 
@@ -149,13 +150,14 @@ class SimilarityOptions(Options):
 
     Attributes:
         matching: How two images are matched.
-        symmetry: "geometric", the geometric mean of both directions (measured best, see `clustering.similarity`), or
-            "mirror", the direction from the earlier to the later image (reference).
+        symmetry: "geometric", the geometric mean of both directions (measured best, see
+            `clustering.matching.similarity`), or "mirror", the direction from the earlier to the later image
+            (reference).
         mirrored: Whether the second image is matched mirrored as well. The paper's footnote 1 names objects that look
             the other way as what misleads it.
         top: Highest similarities averaged into a part's quality, >= 1. 100 in the reference.
         pairs: Which pairs of images are matched: "all" (paper), or "knn:K", each image with the K nearest by the
-            network's features (see `clustering.pairs`).
+            network's features (see `clustering.matching.pairs`).
     """
 
     matching: MatchingOptions = field(default_factory=MatchingOptions)
@@ -196,7 +198,7 @@ class PruneOptions(Options):
         similarity_share: Share of a member's similarities under that quantile from which it leaves, in (0, 1] (here:
             0.6, as the reference's for SSIM).
         joins_share: Share of a box's similarities to a summary's members under that quantile from which it stays out
-            of the summary, in (0, 1] (see `clustering.complete`; here: 0.4, see docs/decisions.md).
+            of the summary, in (0, 1] (see `clustering.clusters.complete`; here: 0.4, see docs/decisions.md).
         cluster_share: Share of the class's median SSIM that a cluster's median has to reach, >= 0 (reference: 0.9;
             here: 0.5).
         member_share: Share of a member's SSIMs under the class's median from which it leaves, in (0, 1]

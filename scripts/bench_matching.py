@@ -3,13 +3,13 @@
     python scripts/bench_matching.py
     python scripts/bench_matching.py --images 25 50 100 200 --proposals 250 500 1000 --jobs 2
 
-Matched is what `clustering.similarity` matches by default: both directions, the second image as it is and mirrored; by
-a network's features as they are reduced (512 numbers a box), or with --numbers 1984 by whitened HOG. The features are
-random, which the cost does not depend on; they are read from files, and similarities are kept in files, as in a run;
-three in ten proposals are parts, at most 150, and 12 of them stay. A pair is measured in one thread, its time is that
-of the processor (the best of several rounds is what an idle machine needs). The table's runs are processes of their
-own: peak memory is that of the whole process, of which Python and its libraries take about 620 MB. Where there is a
-GPU, the pairs a second that it matches, several at once, are printed too, by the clock, with files read and parts
+Matched is what `clustering.matching.similarity` matches by default: both directions, the second image as it is and
+mirrored; by a network's features as they are reduced (512 numbers a box), or with --numbers 1984 by whitened HOG. The
+features are random, which the cost does not depend on; they are read from files, and similarities are kept in files, as
+in a run; three in ten proposals are parts, at most 150, and 12 of them stay. A pair is measured in one thread, its time
+is that of the processor (the best of several rounds is what an idle machine needs). The table's runs are processes of
+their own: peak memory is that of the whole process, of which Python and its libraries take about 620 MB. Where there is
+a GPU, the pairs a second that it matches, several at once, are printed too, by the clock, with files read and parts
 collected.
 """
 
@@ -29,11 +29,11 @@ import torch
 from scipy.sparse import csr_array
 from threadpoolctl import threadpool_limits
 
-from visual_summaries.clustering.descriptors import CELLS, CHANNELS
-from visual_summaries.clustering.matching import Features, match_both
-from visual_summaries.clustering.message_passing import pass_messages
+from visual_summaries.clustering.clusters.message_passing import pass_messages
+from visual_summaries.clustering.descriptors.hog import CELLS, CHANNELS
+from visual_summaries.clustering.matching.proposal_flow import Features, match_both
+from visual_summaries.clustering.matching.similarity import ON_DEVICE, similarity
 from visual_summaries.clustering.options import AppearanceOptions, MatchingOptions, ProposalOptions, SimilarityOptions
-from visual_summaries.clustering.similarity import ON_DEVICE, similarity
 from visual_summaries.summaries.arrays import ANYTHING, read_arrays
 from visual_summaries.summaries.backend import in_threads
 from visual_summaries.summaries.files import write_npz

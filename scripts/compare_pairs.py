@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import adjusted_rand_score
 
-from visual_summaries.clustering.affinity import propagate
+from visual_summaries.clustering.clusters.affinity import propagate
 from visual_summaries.summaries.cli import main as visual_summaries
 from visual_summaries.summaries.cli.again import recorded_settings
 from visual_summaries.summaries.cluster_evaluation import read_similarities

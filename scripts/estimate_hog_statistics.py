@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from visual_summaries.clustering.descriptors import CELL, hog
-from visual_summaries.clustering.whitening import estimate_statistics
+from visual_summaries.clustering.descriptors.hog import CELL, hog
+from visual_summaries.clustering.descriptors.whitening import estimate_statistics
 
 
 def hog_maps(path: Path, sides: list[int]) -> Iterator[NDArray[np.float32]]:

@@ -21,8 +21,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from visual_summaries.clustering.baselines import kmeans
-from visual_summaries.clustering.evaluate import random_clusters
+from visual_summaries.clustering.metrics.baselines import kmeans
+from visual_summaries.clustering.metrics.purity import random_clusters
 from visual_summaries.specialize.svm import Group
 
 DRAWS = 3

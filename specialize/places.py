@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from visual_summaries.clustering.deep import describe_boxes
+from visual_summaries.clustering.descriptors.deep import describe_boxes
 from visual_summaries.masks.errors import UserError
 from visual_summaries.masks.networks.classifier import Classifier
 from visual_summaries.masks.networks.layers import feature_layers, last_block

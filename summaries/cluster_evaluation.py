@@ -1,9 +1,10 @@
 """Whether a run's summaries mean anything, beside random clusters, k-means and agglomerative clustering.
 
-What is measured against truth stands in `clustering.evaluate`, cohesion and separation in `clustering.agreement`,
-coverage in `clustering.coverage`, stability in `clustering.stability`, and what the summaries are compared with in
-`clustering.baselines`. A cluster's figures are averaged over the clusters of a method; random clusters, which have the
-sizes of the summaries, over `summaries.truth.DRAWS` draws as well.
+What is measured against truth stands in `clustering.metrics.purity`, cohesion and separation in
+`clustering.metrics.cohesion`, coverage in `clustering.metrics.coverage`, stability in `clustering.metrics.stability`,
+and what the summaries are compared with in `clustering.metrics.baselines`. A cluster's figures are averaged over the
+clusters of a method; random clusters, which have the sizes of the summaries, over `summaries.truth.DRAWS` draws as
+well.
 
 Stability is that of the clustering step: of the clusters of all parts, before pruning, under the run's own options.
 """
@@ -19,18 +20,24 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from threadpoolctl import threadpool_limits
 
-from visual_summaries.clustering.affinity import Clusters, propagate
-from visual_summaries.clustering.agreement import cohesion, separation, unit
-from visual_summaries.clustering.baselines import agglomerate, distance_to_centre, distance_to_members, kmeans, tightest
-from visual_summaries.clustering.coverage import coverage, mask_coverage
-from visual_summaries.clustering.descriptors import describe
-from visual_summaries.clustering.evaluate import consistency, random_clusters, recall
+from visual_summaries.clustering.clusters.affinity import Clusters, propagate
+from visual_summaries.clustering.clusters.matched import Matched, read_matched
+from visual_summaries.clustering.descriptors.hog import describe
+from visual_summaries.clustering.metrics.baselines import (
+    agglomerate,
+    distance_to_centre,
+    distance_to_members,
+    kmeans,
+    tightest,
+)
+from visual_summaries.clustering.metrics.cohesion import cohesion, separation, unit
+from visual_summaries.clustering.metrics.coverage import coverage, mask_coverage
+from visual_summaries.clustering.metrics.purity import consistency, random_clusters, recall
+from visual_summaries.clustering.metrics.stability import Stability, StabilityOptions, stability
 from visual_summaries.clustering.options import AffinityOptions
-from visual_summaries.clustering.stability import Stability, StabilityOptions, stability
 from visual_summaries.masks.errors import UserError
 from visual_summaries.summaries.progress import Tick
 from visual_summaries.summaries.settings import Settings, override
-from visual_summaries.summaries.stages.matched import Matched, read_matched
 from visual_summaries.summaries.store import Run
 from visual_summaries.summaries.truth import DRAWS, Truth, image_of_parts, mean
 

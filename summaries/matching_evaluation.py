@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from visual_summaries.clustering import transfer
-from visual_summaries.clustering.deep import DeepEncoder, pool
-from visual_summaries.clustering.descriptors import describe
-from visual_summaries.clustering.matching import Features, match_both
+from visual_summaries.clustering.descriptors.deep import DeepEncoder, pool
+from visual_summaries.clustering.descriptors.hog import describe
+from visual_summaries.clustering.descriptors.projection import learn
+from visual_summaries.clustering.matching import keypoint_transfer as transfer
+from visual_summaries.clustering.matching.proposal_flow import Features, match_both
 from visual_summaries.clustering.options import AppearanceOptions, MatchingOptions, ProposalOptions
-from visual_summaries.clustering.proposals import selective_search
-from visual_summaries.clustering.reduction import learn
+from visual_summaries.clustering.parts.proposals import selective_search
 from visual_summaries.masks.errors import UserError
 from visual_summaries.summaries.arrays import Array, read_arrays
 from visual_summaries.summaries.backend import in_processes
@@ -143,7 +143,7 @@ class Seen:
     Attributes:
         features: By descriptor, "hog" and "deep".
         maps: Feature maps that the dense rule looks at.
-        everywhere: The same on the dense rule's grid (see `clustering.transfer.look_everywhere`).
+        everywhere: The same on the dense rule's grid (see `clustering.matching.keypoint_transfer.look_everywhere`).
     """
 
     features: dict[str, Features]

@@ -1,8 +1,8 @@
 """What is known of the objects in a run's images, and the run's summaries against it.
 
 Two sources: the embedded world's true masks of parts, and the keypoints of PF-WILLOW. In the first a box lies on the
-part whose visible box it meets (see `clustering.evaluate`), and the landmarks are the centres of these boxes. In the
-second both are the keypoints: a box lies on the one nearest to its centre among those that it holds.
+part whose visible box it meets (see `clustering.metrics.purity`), and the landmarks are the centres of these boxes. In
+the second both are the keypoints: a box lies on the one nearest to its centre among those that it holds.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import TypedDict
 
-from visual_summaries.clustering.evaluate import (
+from visual_summaries.clustering.metrics.purity import (
     Landmarks,
     Majority,
     consistent_landmark,
@@ -80,7 +80,7 @@ class Truth:
         return majority([self.lies_on[part] for part in parts])
 
     def landmark(self, run: Run, parts: Sequence[int]) -> str | None:
-        """The landmark that the boxes of a cluster's parts hold; see `clustering.evaluate.consistent_landmark`."""
+        """The landmark that the boxes of a cluster's parts hold (`clustering.metrics.purity.consistent_landmark`)."""
         boxes = np.array([run.parts[part].box for part in parts], dtype=np.float64).reshape(-1, 4)
         return consistent_landmark(boxes, [self.landmarks[run.parts[part].image] for part in parts])
 

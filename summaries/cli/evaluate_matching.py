@@ -52,7 +52,7 @@ def evaluate_matching(
     """
     check_free(out, "evaluation")
     classes = read_benchmark(folder)
-    from visual_summaries.clustering.deep import DeepEncoder
+    from visual_summaries.clustering.descriptors.deep import DeepEncoder
     from visual_summaries.masks.networks.models import choose_device, load_classifier
     from visual_summaries.summaries.matching_evaluation import evaluate, find_boxes, look, table
     from visual_summaries.summaries.matching_figure import figure

@@ -89,8 +89,8 @@ def evaluate_summaries(
 @contextmanager
 def described(run: Run, device: str, given: str | None, trust: bool) -> Iterator[Describer]:
     """What proposal flow described the boxes of a run with."""
-    from visual_summaries.clustering.deep import DeepEncoder
-    from visual_summaries.clustering.descriptors import describe
+    from visual_summaries.clustering.descriptors.deep import DeepEncoder
+    from visual_summaries.clustering.descriptors.hog import describe
 
     counts = run.info["stages"].get("matching", {}).get("counts", {})
     if counts.get("descriptor") != "deep":

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from visual_summaries.clustering.appearance import deep_encoder
+from visual_summaries.clustering.descriptors.choose import deep_encoder
 from visual_summaries.clustering.options import count_neighbours
 from visual_summaries.masks.errors import UnusableImageError, UserError
 from visual_summaries.masks.inputs.folders import list_images

@@ -14,15 +14,16 @@ import torch
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from visual_summaries.clustering.appearance import deep_encoder
-from visual_summaries.clustering.descriptors import describe
-from visual_summaries.clustering.matching import Features, mirror
+from visual_summaries.clustering.clusters.matched import Candidates, Matched, write_matched
+from visual_summaries.clustering.descriptors.choose import deep_encoder
+from visual_summaries.clustering.descriptors.hog import describe
+from visual_summaries.clustering.descriptors.projection import learn
+from visual_summaries.clustering.matching.pairs import all_pairs, encode, nearest_pairs
+from visual_summaries.clustering.matching.proposal_flow import Features, mirror
+from visual_summaries.clustering.matching.similarity import ON_DEVICE, similarity
+from visual_summaries.clustering.matching.tiles import Tile
 from visual_summaries.clustering.options import ProposalOptions, count_neighbours
-from visual_summaries.clustering.pairs import all_pairs, encode, nearest_pairs
-from visual_summaries.clustering.proposals import choose, not_redundant, selective_search
-from visual_summaries.clustering.reduction import learn
-from visual_summaries.clustering.similarity import ON_DEVICE, similarity
-from visual_summaries.clustering.tiles import Tile
+from visual_summaries.clustering.parts.proposals import choose, not_redundant, selective_search
 from visual_summaries.masks.errors import UserError
 from visual_summaries.masks.networks.classifier import Classifier
 from visual_summaries.summaries.arrays import Array, read_arrays
@@ -31,7 +32,6 @@ from visual_summaries.summaries.files import digest, write_npz
 from visual_summaries.summaries.folders import inside, remove_files
 from visual_summaries.summaries.progress import Tick, progress, say
 from visual_summaries.summaries.settings import Settings
-from visual_summaries.summaries.stages.matched import Candidates, Matched, write_matched
 from visual_summaries.summaries.store import Run
 
 Network = Callable[[], AbstractContextManager[Classifier]]
@@ -80,7 +80,7 @@ def _proposals_path(path: Path, image: str) -> Path:
 
 
 class TileFolder:
-    """Similarities of pairs of images in a folder, a tile a file (see `clustering.tiles.Store`).
+    """Similarities of pairs of images in a folder, a tile a file (see `clustering.matching.tiles.Store`).
 
     Attributes:
         folder: The folder.
@@ -221,7 +221,7 @@ def _describe_all(
                 write(index, reduced)
                 tick(index + 1, len(files))
             return True
-        # Threads, with one BLAS thread each, for the reasons of clustering.similarity.
+        # Threads, with one BLAS thread each, for the reasons of clustering.matching.similarity.
         stack.enter_context(threadpool_limits(limits=1))
         calls = (partial(write, index, describe) for index in range(len(files)))
         written = in_threads(calls, count=len(files), jobs=jobs)

@@ -45,7 +45,7 @@ def boxes():
 
 @pytest.fixture
 def threads():
-    """Makes calls in so many threads, for `clustering.similarity`."""
+    """Makes calls in so many threads, for `clustering.matching.similarity`."""
 
     def several(workers):
         def each(calls, *, count):

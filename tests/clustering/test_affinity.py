@@ -7,8 +7,8 @@ import pytest
 from scipy.sparse import csr_array
 from sklearn.cluster import AffinityPropagation
 
-from visual_summaries.clustering import affinity
-from visual_summaries.clustering.affinity import propagate, ranked
+from visual_summaries.clustering.clusters import affinity
+from visual_summaries.clustering.clusters.affinity import propagate, ranked
 from visual_summaries.clustering.options import AffinityOptions
 
 

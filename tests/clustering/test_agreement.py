@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from visual_summaries.clustering.agreement import cohesion, separation, unit
+from visual_summaries.clustering.metrics.cohesion import cohesion, separation, unit
 
 
 def cosine(a, b):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from visual_summaries.clustering.appearance import deep_encoder
+from visual_summaries.clustering.descriptors.choose import deep_encoder
 from visual_summaries.clustering.options import AppearanceOptions
 from visual_summaries.masks.errors import UserError
 from visual_summaries.masks.inputs.images import Frame

@@ -7,7 +7,13 @@ from scipy.sparse import csr_array
 from scipy.spatial.distance import squareform
 from sklearn.metrics import adjusted_rand_score
 
-from visual_summaries.clustering.baselines import agglomerate, distance_to_centre, distance_to_members, kmeans, tightest
+from visual_summaries.clustering.metrics.baselines import (
+    agglomerate,
+    distance_to_centre,
+    distance_to_members,
+    kmeans,
+    tightest,
+)
 
 
 def planted(groups=5, each=8, noise=0.15, seed=0):

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from visual_summaries.clustering import batched
-from visual_summaries.clustering.batched import Boxes, match_both
-from visual_summaries.clustering.matching import Features
-from visual_summaries.clustering.matching import masked_median as median_of_one
-from visual_summaries.clustering.matching import match_both as match_both_of_one
+from visual_summaries.clustering.matching import proposal_flow_torch as batched
+from visual_summaries.clustering.matching.proposal_flow import Features
+from visual_summaries.clustering.matching.proposal_flow import masked_median as median_of_one
+from visual_summaries.clustering.matching.proposal_flow import match_both as match_both_of_one
+from visual_summaries.clustering.matching.proposal_flow_torch import Boxes, match_both
+from visual_summaries.clustering.matching.similarity import similarity
 from visual_summaries.clustering.options import MatchingOptions, SimilarityOptions
-from visual_summaries.clustering.similarity import similarity
 
 CPU = torch.device("cpu")
 
@@ -111,13 +111,13 @@ def test_pairs_that_do_not_fit_into_memory_are_matched_a_few_at_a_time(images, m
             raise torch.cuda.OutOfMemoryError("no room")
         return match_both(a, b, options)
 
-    monkeypatch.setattr("visual_summaries.clustering.batched.match_both", small)
+    monkeypatch.setattr("visual_summaries.clustering.matching.proposal_flow_torch.match_both", small)
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
     found = similarity(images.__getitem__, kept, device=CPU)
     assert max(sizes) > 2
     assert found.matrix == pytest.approx(expected.matrix, rel=1e-5)
     monkeypatch.setattr(
-        "visual_summaries.clustering.batched.match_both",
+        "visual_summaries.clustering.matching.proposal_flow_torch.match_both",
         lambda *_: (_ for _ in ()).throw(torch.cuda.OutOfMemoryError()),
     )
     with pytest.raises(torch.cuda.OutOfMemoryError):

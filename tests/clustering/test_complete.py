@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from visual_summaries.clustering.complete import complete
+from visual_summaries.clustering.clusters.complete import complete
 from visual_summaries.clustering.options import PruneOptions
 
 IMAGES, KINDS = 6, 3

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from visual_summaries.clustering.coverage import coverage, mask_coverage
+from visual_summaries.clustering.metrics.coverage import coverage, mask_coverage
 
 
 def test_images_count_once():

@@ -6,10 +6,10 @@ import torch
 from scipy.ndimage import map_coordinates
 from torch import nn
 
-from visual_summaries.clustering.deep import DeepEncoder, pool, sample
-from visual_summaries.clustering.matching import Features, match
+from visual_summaries.clustering.descriptors.deep import DeepEncoder, pool, sample
+from visual_summaries.clustering.matching.proposal_flow import Features, match
 from visual_summaries.clustering.options import DeepOptions, MatchingOptions, ProposalOptions
-from visual_summaries.clustering.proposals import selective_search
+from visual_summaries.clustering.parts.proposals import selective_search
 from visual_summaries.masks.inputs.images import Frame
 from visual_summaries.masks.networks.classifier import Classifier, Normalisation
 from visual_summaries.masks.networks.models import load_classifier

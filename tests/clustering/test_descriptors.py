@@ -8,8 +8,8 @@ from skimage import feature
 from threadpoolctl import threadpool_limits
 
 from tests.reference.hog import hog as hog_slowly
-from visual_summaries.clustering.descriptors import CELL, _patches, describe, hog
-from visual_summaries.clustering.whitening import (
+from visual_summaries.clustering.descriptors.hog import CELL, _patches, describe, hog
+from visual_summaries.clustering.descriptors.whitening import (
     CHANNELS,
     REGULARISER,
     HogStatistics,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from visual_summaries.clustering.evaluate import (
+from visual_summaries.clustering.metrics.purity import (
     MIN_IOU,
     Landmarks,
     Majority,

@@ -7,8 +7,8 @@ from tests.reference.lom_jacobi import lom as lom_slowly
 from tests.reference.lom_jacobi import share_area
 from tests.reference.lom_sequential import lom as lom_sequentially
 from tests.reference.phm import phm as phm_slowly
-from visual_summaries.clustering.descriptors import describe
-from visual_summaries.clustering.matching import (
+from visual_summaries.clustering.descriptors.hog import describe
+from visual_summaries.clustering.matching.proposal_flow import (
     Features,
     Geometry,
     appearance,
@@ -20,7 +20,7 @@ from visual_summaries.clustering.matching import (
     phm,
 )
 from visual_summaries.clustering.options import MatchingOptions, ProposalOptions
-from visual_summaries.clustering.proposals import selective_search
+from visual_summaries.clustering.parts.proposals import selective_search
 
 
 def sparse_scores(shape, seed):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from visual_summaries.clustering.merge import SHARE, merge
+from visual_summaries.clustering.clusters.merge import SHARE, merge
 from visual_summaries.clustering.options import PruneOptions
 
 IMAGES, KINDS, NEAR = 30, 3, 8

@@ -7,9 +7,9 @@ from sklearn.cluster import AffinityPropagation
 from sklearn.metrics import adjusted_rand_score
 
 from tests.reference.affinity import exemplars as slow_exemplars
-from visual_summaries.clustering import message_passing
-from visual_summaries.clustering.affinity import ranked
-from visual_summaries.clustering.message_passing import pass_messages
+from visual_summaries.clustering.clusters import message_passing
+from visual_summaries.clustering.clusters.affinity import ranked
+from visual_summaries.clustering.clusters.message_passing import pass_messages
 
 
 def clouds(parts, seed=0, centers=5):

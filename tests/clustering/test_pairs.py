@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
+from visual_summaries.clustering.matching.pairs import all_pairs, encode, nearest_pairs
 from visual_summaries.clustering.options import count_neighbours
-from visual_summaries.clustering.pairs import all_pairs, encode, nearest_pairs
 from visual_summaries.masks.errors import UserError
 from visual_summaries.masks.inputs.images import Frame
 from visual_summaries.masks.networks.classifier import Classifier, Normalisation

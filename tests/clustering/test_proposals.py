@@ -6,9 +6,15 @@ import sys
 import numpy as np
 import pytest
 
-from visual_summaries.clustering.grouping import STRATEGIES, _colour_spaces, _Segments, _texture_bins, groupings
 from visual_summaries.clustering.options import ProposalOptions
-from visual_summaries.clustering.proposals import choose, not_redundant, on_mask, selective_search
+from visual_summaries.clustering.parts.proposals import choose, not_redundant, on_mask, selective_search
+from visual_summaries.clustering.parts.selective_search import (
+    STRATEGIES,
+    _colour_spaces,
+    _Segments,
+    _texture_bins,
+    groupings,
+)
 
 OPTIONS = ProposalOptions()
 
@@ -16,7 +22,7 @@ CHILD = """
 import hashlib, sys
 import cv2, numpy as np
 from visual_summaries.clustering.options import ProposalOptions
-from visual_summaries.clustering.proposals import selective_search
+from visual_summaries.clustering.parts.proposals import selective_search
 image = np.frombuffer(sys.stdin.buffer.read(), np.uint8).reshape(64, 64, 3)
 print(hashlib.sha256(selective_search(image, ProposalOptions(), 7).tobytes()).hexdigest())
 """

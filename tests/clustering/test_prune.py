@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from skimage.metrics import structural_similarity
 
+from visual_summaries.clustering.clusters.prune import cohere, one_per_image, pairwise_ssim, patch, prune
 from visual_summaries.clustering.options import PruneOptions
-from visual_summaries.clustering.prune import cohere, one_per_image, pairwise_ssim, patch, prune
 
 REFERENCE = PruneOptions(min_members=4, cluster_share=0.9, member_share=0.6)
 

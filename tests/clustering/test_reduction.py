@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from visual_summaries.clustering.reduction import IMAGES, basis, learn, spread
+from visual_summaries.clustering.descriptors.projection import IMAGES, basis, learn, spread
 
 
 def descriptors(count=300, numbers=60, rank=12, seed=0):
@@ -47,8 +47,10 @@ def test_images_without_boxes_make_no_basis():
 def test_a_basis_is_learned_of_as_many_descriptors_of_each_image_or_of_all_that_it_has(monkeypatch):
     images = [descriptors(count=count, seed=count) for count in (500, 3, 700)]
     given = []
-    monkeypatch.setattr("visual_summaries.clustering.reduction.basis", lambda z, numbers, seed: given.append(z))
-    monkeypatch.setattr("visual_summaries.clustering.reduction.SAMPLE", 300)
+    monkeypatch.setattr(
+        "visual_summaries.clustering.descriptors.projection.basis", lambda z, numbers, seed: given.append(z)
+    )
+    monkeypatch.setattr("visual_summaries.clustering.descriptors.projection.SAMPLE", 300)
     learn([500, 3, 700], images.__getitem__, 8, seed=1)
     learn([500, 3, 700], images.__getitem__, 8, seed=1)
     (one, other) = given

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from visual_summaries.clustering.regions import regions
+from visual_summaries.clustering.parts.regions import regions
 
 
 def flood(mask):

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from tests.reference.similarity import similarity as dense_similarity
-from visual_summaries.clustering.descriptors import describe
-from visual_summaries.clustering.matching import Features, match, mirror
+from visual_summaries.clustering.descriptors.hog import describe
+from visual_summaries.clustering.matching.pairs import all_pairs
+from visual_summaries.clustering.matching.proposal_flow import Features, match, mirror
+from visual_summaries.clustering.matching.similarity import similarity
 from visual_summaries.clustering.options import MatchingOptions, SimilarityOptions
-from visual_summaries.clustering.pairs import all_pairs
-from visual_summaries.clustering.similarity import similarity
 from visual_summaries.summaries.stages.parts import TileFolder
 
 

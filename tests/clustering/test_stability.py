@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from visual_summaries.clustering.stability import Stability, StabilityOptions, stability
+from visual_summaries.clustering.metrics.stability import Stability, StabilityOptions, stability
 
 IMAGE = np.repeat(np.arange(12), 5)
 TRUTH = np.tile(np.arange(5), 12)

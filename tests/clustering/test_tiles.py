@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from visual_summaries.clustering.pairs import all_pairs
-from visual_summaries.clustering.tiles import TILE, Highest, Tile, in_tiles
+from visual_summaries.clustering.matching.pairs import all_pairs
+from visual_summaries.clustering.matching.tiles import TILE, Highest, Tile, in_tiles
 
 
 def test_packed_similarities_come_back_bit_by_bit():

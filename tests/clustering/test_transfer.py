@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from visual_summaries.clustering.matching import Features
-from visual_summaries.clustering.transfer import (
+from visual_summaries.clustering.matching.keypoint_transfer import (
     TransferOptions,
     Votes,
     best,
@@ -19,6 +18,7 @@ from visual_summaries.clustering.transfer import (
     nearest,
     unmoved,
 )
+from visual_summaries.clustering.matching.proposal_flow import Features
 
 FRAME = (224, 280)
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from visual_summaries.clustering.matching import match_both
+from visual_summaries.clustering.matching.proposal_flow import match_both
 
 
 def similarity(features, kept, pairs, top=100, mirrored=True):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from visual_summaries.clustering.deep import pool
+from visual_summaries.clustering.descriptors.deep import pool
 from visual_summaries.masks.errors import UserError
 from visual_summaries.specialize.options import PlaceOptions, SvmOptions
 from visual_summaries.specialize.parts import find_shown, look_everywhere, part_machines

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from visual_summaries.clustering.stability import StabilityOptions
+from visual_summaries.clustering.metrics.stability import StabilityOptions
 from visual_summaries.masks.errors import UserError
 from visual_summaries.masks.networks.models import load_classifier
 from visual_summaries.summaries.cluster_evaluation import METHODS, evaluate, table

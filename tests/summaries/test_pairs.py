@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
+from visual_summaries.clustering.clusters import matched
+from visual_summaries.clustering.clusters.matched import Candidates, Matched, read_matched, write_matched
+from visual_summaries.clustering.matching.pairs import encode, nearest_pairs
 from visual_summaries.clustering.options import count_neighbours
-from visual_summaries.clustering.pairs import encode, nearest_pairs
 from visual_summaries.masks.networks.models import load_classifier
 from visual_summaries.summaries.cli import main
-from visual_summaries.summaries.stages import matched
 from visual_summaries.summaries.stages.clusters import run_clusters
-from visual_summaries.summaries.stages.matched import Candidates, Matched, read_matched, write_matched
 from visual_summaries.summaries.store import Run
 
 NETWORK = '''

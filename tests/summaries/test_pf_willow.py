@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from visual_summaries.clustering.matching import Features
-from visual_summaries.clustering.transfer import unmoved
+from visual_summaries.clustering.matching.keypoint_transfer import unmoved
+from visual_summaries.clustering.matching.proposal_flow import Features
 from visual_summaries.masks.errors import UserError
 from visual_summaries.summaries.pf_willow import errors, ordered_pairs, pck, read_benchmark
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from visual_summaries.clustering.stability import StabilityOptions
+from visual_summaries.clustering.metrics.stability import StabilityOptions
 from visual_summaries.masks.errors import UserError
 from visual_summaries.masks.inputs.images import Frame
 from visual_summaries.summaries.cluster_evaluation import evaluate

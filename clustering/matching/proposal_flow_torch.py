@@ -1,4 +1,4 @@
-"""Proposal flow of several pairs of images at once, in tensors: `clustering.matching` for a GPU.
+"""Proposal flow of several pairs of images at once, in tensors: `clustering.matching.proposal_flow` for a GPU.
 
 What is computed is defined there, and is the same up to rounding, for appearance alone ("nam") and local offset
 matching ("lom"). Probabilistic Hough matching adds up votes from everywhere, which a GPU does in no fixed order, so
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from visual_summaries.clustering.matching import FRAME_SIDE, Features
+from visual_summaries.clustering.matching.proposal_flow import FRAME_SIDE, Features
 from visual_summaries.clustering.options import MatchingOptions
 
 METHODS = ("nam", "lom")
@@ -76,7 +76,7 @@ def match_both(a: Boxes, b: Boxes, options: MatchingOptions) -> tuple[Tensor, Te
         options: Hyperparameters; a method of `METHODS`.
 
     Returns:
-        float32 (B, Ma, Mb) and (B, Mb, Ma), as `clustering.matching.match_both` gives them for each pair.
+        float32 (B, Ma, Mb) and (B, Mb, Ma), as `clustering.matching.proposal_flow.match_both` gives them for each pair.
 
     Raises:
         ValueError: The method is not computed here.
@@ -113,7 +113,7 @@ def _local_offsets(scores: Tensor, a: Boxes, b: Boxes, options: MatchingOptions)
 
 
 def masked_median(values: Tensor, votes: Tensor) -> Tensor:
-    """Exact medians of the same values over many subsets, as `clustering.matching.masked_median`.
+    """Exact medians of the same values over many subsets, as `clustering.matching.proposal_flow.masked_median`.
 
     Args:
         values: float32 (B, K, C).

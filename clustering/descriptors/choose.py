@@ -14,7 +14,7 @@ import logging
 import numpy as np
 import torch
 
-from visual_summaries.clustering.deep import DeepEncoder
+from visual_summaries.clustering.descriptors.deep import DeepEncoder
 from visual_summaries.clustering.options import AppearanceOptions
 from visual_summaries.masks.errors import UserError
 from visual_summaries.masks.networks.classifier import Classifier

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from visual_summaries.clustering.affinity import DENSE_PARTS
+from visual_summaries.clustering.clusters.affinity import DENSE_PARTS
+from visual_summaries.clustering.matching.pairs import adjacency
 from visual_summaries.clustering.options import AffinityOptions
-from visual_summaries.clustering.pairs import adjacency
 from visual_summaries.masks.errors import UserError
 from visual_summaries.summaries.arrays import Array, read_arrays
 from visual_summaries.summaries.files import write_npz

@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from visual_summaries.clustering.whitening import CELLS, CHANNELS, Whitening, packaged_whitening
+from visual_summaries.clustering.descriptors.whitening import CELLS, CHANNELS, Whitening, packaged_whitening
 
 CELL = 8
 """Side of a HOG cell, pixels."""

@@ -41,11 +41,11 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from threadpoolctl import threadpool_limits
 
-from visual_summaries.clustering import batched
-from visual_summaries.clustering.matching import Features, match, match_both
+from visual_summaries.clustering.matching import proposal_flow_torch as batched
+from visual_summaries.clustering.matching.pairs import all_pairs
+from visual_summaries.clustering.matching.proposal_flow import Features, match, match_both
+from visual_summaries.clustering.matching.tiles import Highest, Store, Tile, in_tiles
 from visual_summaries.clustering.options import SimilarityOptions
-from visual_summaries.clustering.pairs import all_pairs
-from visual_summaries.clustering.tiles import Highest, Store, Tile, in_tiles
 
 ON_DEVICE = 4
 """Threads that may share a device: one tile is computed while others are read, moved and packed."""
@@ -147,8 +147,8 @@ def similarity(
             has to come from the same arguments.
         each: Matches the tiles. Threads, not processes, should: the work is in numpy calls that release the
             interpreter's lock, and features need not be sent. The result is the same, bit by bit, for any number.
-        device: Where a tile's pairs are matched together (see `clustering.batched`); one after the other, in numpy,
-            without it, and where the method is not computed there.
+        device: Where a tile's pairs are matched together (see `clustering.matching.proposal_flow_torch`); one after the
+            other, in numpy, without it, and where the method is not computed there.
         progress: Called with the number of pairs done and of all pairs, in this thread.
 
     Raises:

@@ -13,7 +13,7 @@ these votes:
 `nearest` goes by the features alone, for comparison.
 
 A point that no matched box contains stays where it is, relative to the frame. Lengths are in pixels of a frame whose
-shorter side is 224 (see `clustering.matching`).
+shorter side is 224 (see `clustering.matching.proposal_flow`).
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from visual_summaries.clustering.deep import sample
-from visual_summaries.clustering.matching import FRAME_SIDE, Features
+from visual_summaries.clustering.descriptors.deep import sample
+from visual_summaries.clustering.matching.proposal_flow import FRAME_SIDE, Features
 from visual_summaries.masks.options import Options, Range
 
 _STEP = 4
@@ -80,7 +80,7 @@ def cast_votes(
     """The votes for each point, of the matches with the highest scores whose box contains it.
 
     Args:
-        scores: float32 (Ma, Mb) from A to B (see `clustering.matching.match`).
+        scores: float32 (Ma, Mb) from A to B (see `clustering.matching.proposal_flow.match`).
         a: Features of A; its boxes and frame are used.
         b: Features of B, likewise.
         points: float64 (K, 2) xy in pixels of A's frame.
@@ -202,7 +202,7 @@ def look_everywhere(maps: Sequence[Tensor], frame: tuple[int, int]) -> list[NDAr
     """Unit vectors of an image's maps on the grid of the dense rule, for `mean_cosines`.
 
     Args:
-        maps: Feature maps (C, h, w) (see `clustering.deep.DeepEncoder.maps`).
+        maps: Feature maps (C, h, w) (see `clustering.descriptors.deep.DeepEncoder.maps`).
         frame: (H, W) of the image, pixels.
 
     Returns:

@@ -6,7 +6,7 @@ the image is subtracted channel by channel, which does for deep features what wh
 in the image tells no places apart. A box is described by RoIAlign of each map on a grid of 3 x 3, of unit length for
 each map, so that z_a . z_b is the mean over the strides of the cosines of two boxes.
 
-The descriptors take the place of whitened HOG in `clustering.matching.Features`.
+The descriptors take the place of whitened HOG in `clustering.matching.proposal_flow.Features`.
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
 Where each image is matched with its nearest only, a cluster holds at most the parts of those images: affinity
 propagation gives a part of a thousand images dozens of clusters, one a neighbourhood. But neighbourhoods overlap. Two
 summaries are one when half of the similarities that are known between them reach what the members of a summary have to
-(`clustering.prune.goal`); those with the largest share are merged first, and what has been merged is compared as a
-whole. Where all pairs of images are matched there is nothing to mend: merging by the same rule, or by others, gave no
-better clusters on the embedded world (docs/decisions.md).
+(`clustering.clusters.prune.goal`); those with the largest share are merged first, and what has been merged is compared
+as a whole. Where all pairs of images are matched there is nothing to mend: merging by the same rule, or by others, gave
+no better clusters on the embedded world (docs/decisions.md).
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from visual_summaries.clustering.matching.pairs import adjacency
 from visual_summaries.clustering.options import PruneOptions
-from visual_summaries.clustering.pairs import adjacency
 
 SHARE = 0.5
 """Of the known similarities between two summaries that has to reach the goal."""
@@ -39,7 +39,7 @@ def merge(
         similarity: float32 (P, P) between parts, as it came from matching, symmetric.
         image: int64 (P,), the image that holds each part.
         pairs: int64 (n, 2), the pairs of images that were matched, one < other.
-        goal: The similarity that members have to reach (`clustering.prune.goal`).
+        goal: The similarity that members have to reach (`clustering.clusters.prune.goal`).
         options: At least `min_members` similarities have to be known between two summaries.
 
     Returns:

@@ -29,7 +29,7 @@ CHANNELS = 31
 
 REGULARISER = 0.01
 """lambda, in squared units of HOG, as usual in the literature. Keypoint transfer on PF-WILLOW (share within 0.10;
-see `clustering.matching`) is flat around it: 0.509 with 0.01, 0.513 with 0.03."""
+see `clustering.matching.proposal_flow`) is flat around it: 0.509 with 0.01, 0.513 with 0.03."""
 
 
 @dataclass(frozen=True)

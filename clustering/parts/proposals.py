@@ -1,6 +1,6 @@
 """Object proposals, and which of them are parts of the mask's regions (paper section 3.2).
 
-Proposals are the boxes of selective search in its published quality setting (see `clustering.grouping`),
+Proposals are the boxes of selective search in its published quality setting (see `clustering.parts.selective_search`),
 ranked as there: within a hierarchy the box of the last merge has position 1, and all boxes are sorted by
 position times a random number in [0, 1). A proposal is *kept* - a part - when enough of its area lies on the
 mask or near it. The others take part in matching as context.
@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
-from visual_summaries.clustering.grouping import groupings
 from visual_summaries.clustering.options import ProposalOptions
-from visual_summaries.clustering.regions import regions
+from visual_summaries.clustering.parts.regions import regions
+from visual_summaries.clustering.parts.selective_search import groupings
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Proposals:
     Attributes:
         boxes: float32 (M, 4) xyxy in pixels of the frame, half open; the kept ones first.
         kept: bool (M,), True = a part.
-        region: int32 (M,), number of the region that holds most of the part (see `clustering.regions`); 0
+        region: int32 (M,), number of the region that holds most of the part (see `clustering.parts.regions`); 0
             where not kept.
     """
 

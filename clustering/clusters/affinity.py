@@ -9,8 +9,8 @@ so that equal similarities share the highest of their ranks (the diagonal is no 
 and the preference is a number on that scale: a part becomes an exemplar when it stands for others better than by
 chance to that degree. Affinity propagation itself is scikit-learn's, in float64, up to a few thousand parts;
 of more parts, and of sparse similarities, messages are passed along the non-zero similarities only (see
-`clustering.message_passing`). On full matrices the two give the same clusters. A zero, which to scikit-learn is a
-similarity like any other, lets no part belong to another there.
+`clustering.clusters.message_passing`). On full matrices the two give the same clusters. A zero, which to scikit-learn
+is a similarity like any other, lets no part belong to another there.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from scipy.stats import rankdata
 from sklearn.cluster import AffinityPropagation
 from sklearn.exceptions import ConvergenceWarning
 
-from visual_summaries.clustering.message_passing import pass_messages
+from visual_summaries.clustering.clusters.message_passing import pass_messages
 from visual_summaries.clustering.options import AffinityOptions
 
 DENSE_PARTS = 3000

@@ -7,8 +7,8 @@ its members,
 
     score of box b = mean_{m of other images} Corr(b, m),
 
-most of them as well as the members of a summary have to (`clustering.prune`). By falling score boxes are given to
-summaries: an image has one box in a summary, and a box belongs to one summary. The exemplar stays where it is, and
+most of them as well as the members of a summary have to (`clustering.clusters.prune`). By falling score boxes are given
+to summaries: an image has one box in a summary, and a box belongs to one summary. The exemplar stays where it is, and
 members that SSIM sent away do not come back; boxes that are new are not compared by SSIM. Departure: the paper's
 clusters keep the parts that affinity propagation gave them. Figures in docs/decisions.md.
 """
@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from visual_summaries.clustering.matching.pairs import adjacency
 from visual_summaries.clustering.options import PruneOptions
-from visual_summaries.clustering.pairs import adjacency
 
 
 def complete(
@@ -50,7 +50,7 @@ def complete(
             merged into it. An image is looked at where it was matched with that of one of them.
         taken: Further boxes that no summary may take.
         closed: For each summary further boxes that it may not take.
-        goal: The similarity that members have to reach (`clustering.prune.goal`).
+        goal: The similarity that members have to reach (`clustering.clusters.prune.goal`).
         pairs: int64 (n, 2), the pairs of images that were matched, one < other; None for all.
         options: `joins_share` is used; the defaults without it.
 

@@ -1,9 +1,9 @@
 """Proposal flow: which box of one image corresponds to which box of another (Ham et al., CVPR 2016).
 
 NAM, naive appearance matching, scores a pair of boxes by appearance alone: max(0, z_a . z_b)^power (see
-`clustering.descriptors` and `clustering.deep`), and 0 where their aspect ratios differ more than twofold. Write
-o(i, j) = (dx, dy, ds) for the offset from box i of A to box j of B: of the centres, and ds = log(scale_j / scale_i)
-with scale = sqrt(area).
+`clustering.descriptors.hog` and `clustering.descriptors.deep`), and 0 where their aspect ratios differ more than
+twofold. Write o(i, j) = (dx, dy, ds) for the offset from box i of A to box j of B: of the centres, and ds = log(scale_j
+/ scale_i) with scale = sqrt(area).
 
 PHM, probabilistic Hough matching, lets all pairs vote for their offset with their score, in bins of position and
 of scale smoothed by a Gaussian of one bin, and weighs each score by the share of the votes around its offset,
@@ -51,7 +51,7 @@ class Features:
     """What matching needs of one image.
 
     Attributes:
-        descriptors: float32 or float16 (M, D) whitened descriptors (see `clustering.descriptors`).
+        descriptors: float32 or float16 (M, D) whitened descriptors (see `clustering.descriptors.hog`).
         boxes: float32 (M, 4) xyxy in pixels of the frame.
         frame: (H, W) of the frame, pixels.
         mirrored: Descriptors of the same boxes in the mirrored image, in the same order; None where nobody asks.

@@ -1,0 +1,1 @@
+"""From the similarity of parts to clusters: affinity propagation, merging, pruning, completing."""

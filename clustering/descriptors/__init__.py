@@ -1,0 +1,1 @@
+"""What a part looks like: whitened HOG, or the network's own features."""
