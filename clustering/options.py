@@ -62,7 +62,7 @@ class DeepOptions(Options):
 
     Attributes:
         side: Longer side of the image as the network sees it, pixels, >= 32; networks that take their frame's size
-            alone (many transformers) see the image resized to their frame. See `summaries.matching_evaluation` for
+            alone (many transformers) see the image resized to their frame. See `summaries.evaluation.matching` for
             the benchmark; there 352 to 640 pixels are alike.
         strides: Strides of the maps, pixels of the network's image, one or more, each >= 1; the nearest ones that the
             network has.

@@ -22,9 +22,9 @@ from sklearn.metrics import adjusted_rand_score
 from visual_summaries.clustering.clusters.affinity import propagate
 from visual_summaries.summaries.cli import main as visual_summaries
 from visual_summaries.summaries.cli.again import recorded_settings
-from visual_summaries.summaries.cluster_evaluation import read_similarities
+from visual_summaries.summaries.evaluation.clusters import read_similarities
+from visual_summaries.summaries.evaluation.ground_truth import score
 from visual_summaries.summaries.store import Run
-from visual_summaries.summaries.truth import score
 
 Part = tuple[str, float, float, float, float]
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from visual_summaries.summaries.cli import main as visual_summaries
+from visual_summaries.summaries.evaluation.ground_truth import find_truth, score
 from visual_summaries.summaries.store import Run, find_runs
-from visual_summaries.summaries.truth import find_truth, score
 
 
 def main() -> None:

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from visual_summaries.masks.inputs.images import is_image_name, list_images
+from visual_summaries.summaries.evaluation.pf_willow import read_benchmark
 from visual_summaries.summaries.files import write_png
-from visual_summaries.summaries.pf_willow import read_benchmark
 
 
 def main() -> None:

@@ -25,9 +25,9 @@ from visual_summaries.specialize.features import Tap, look
 from visual_summaries.specialize.model import base_classifier, read_model
 from visual_summaries.specialize.tuning import Held, decide_all, right_along
 from visual_summaries.summaries.cli import main as visual_summaries
+from visual_summaries.summaries.evaluation.ground_truth import read_truth
 from visual_summaries.summaries.files import read_json
 from visual_summaries.summaries.store import Run
-from visual_summaries.summaries.truth import read_truth
 
 MARKED = range(60_000, 60_500)
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)

@@ -14,10 +14,10 @@ from visual_summaries.masks.networks.classifier import Classifier
 from visual_summaries.specialize.build import ImageUse
 from visual_summaries.specialize.controls import FURTHER, METHODS
 from visual_summaries.specialize.evaluate import Evaluation, evaluate
+from visual_summaries.specialize.feature_cache import Album, Looker, Photo, joined, list_photos
 from visual_summaries.specialize.leakage import Prints, check_apart
-from visual_summaries.specialize.material import held_of
 from visual_summaries.specialize.model import Model
-from visual_summaries.specialize.photographs import Album, Looker, Photo, joined, list_photos
+from visual_summaries.specialize.training_set import held_of
 from visual_summaries.summaries.files import hash_file, read_csv
 from visual_summaries.summaries.folders import inside
 from visual_summaries.summaries.progress import progress, say

@@ -19,9 +19,14 @@ from visual_summaries.masks.networks.classifier import Classifier
 from visual_summaries.specialize.blend import plain_blend
 from visual_summaries.specialize.controls import DRAWS, kmeans_groups, one_per_class, random_groups
 from visual_summaries.specialize.description import SummaryRow
+from visual_summaries.specialize.feature_cache import Album, Looker, joined, list_photos
 from visual_summaries.specialize.features import find_places, find_tap
 from visual_summaries.specialize.leakage import BITS, check_apart
-from visual_summaries.specialize.material import (
+from visual_summaries.specialize.model import Model, write_arrays, write_description
+from visual_summaries.specialize.options import Settings, SvmOptions
+from visual_summaries.specialize.parts import find_shown, part_machines
+from visual_summaries.specialize.svm import Group, OneSidedError, Svms, gram_of, train
+from visual_summaries.specialize.training_set import (
     Material,
     Parts,
     Source,
@@ -32,16 +37,11 @@ from visual_summaries.specialize.material import (
     split_others,
     split_training,
 )
-from visual_summaries.specialize.model import Model, write_arrays, write_description
-from visual_summaries.specialize.options import Settings, SvmOptions
-from visual_summaries.specialize.parts import find_shown, part_machines
-from visual_summaries.specialize.photographs import Album, Looker, joined, list_photos
-from visual_summaries.specialize.svm import Group, OneSidedError, Svms, gram_of, train
 from visual_summaries.specialize.tuning import Method, candidates, choose_weight, decide_all, points, right_along
-from visual_summaries.summaries.drawing import member_picture
 from visual_summaries.summaries.files import Count, hash_file, read_json, write_bytes, write_csv
 from visual_summaries.summaries.folders import claimed, inside, remove_files
-from visual_summaries.summaries.gallery_pictures import jpeg
+from visual_summaries.summaries.pages.drawing import member_picture
+from visual_summaries.summaries.pages.gallery_pictures import jpeg
 from visual_summaries.summaries.pipeline import PACKAGES
 from visual_summaries.summaries.progress import progress, say
 from visual_summaries.summaries.settings import plain
@@ -53,7 +53,7 @@ PICTURES = "summaries"
 
 @dataclass(frozen=True)
 class ImageUse:
-    """A row of a model folder's ``images.csv``: an image and what it is for (see `specialize.material.Parts`)."""
+    """A row of a model folder's ``images.csv``: an image and what it is for (see `specialize.training_set.Parts`)."""
 
     path: str
     sha256: str
@@ -80,7 +80,7 @@ def build(
         runs: One a class, of the classifier's network.
         classifier: Inside its context.
         train_root: Training images, a folder a class; those of classes without a run are not used.
-        others: Photographs of other classes (see `specialize.photographs.list_photos`); None where every class is
+        others: Photographs of other classes (see `specialize.feature_cache.list_photos`); None where every class is
             specialised.
         out: Model folder.
         settings: Hyperparameters.

@@ -20,7 +20,7 @@ from visual_summaries.masks.errors import UserError
 from visual_summaries.specialize.blend import LARGEST_BONUS
 from visual_summaries.specialize.features import Tap
 from visual_summaries.specialize.options import NORMALISATIONS
-from visual_summaries.specialize.places import Places
+from visual_summaries.specialize.windows import Places
 from visual_summaries.summaries.arrays import Array
 from visual_summaries.summaries.files import Count, Finite, digest, hash_file
 

@@ -22,7 +22,7 @@ from visual_summaries.masks.errors import UserError
 from visual_summaries.masks.networks.classifier import Classifier
 from visual_summaries.masks.networks.layers import entering, feature_layers, leaving, linear_layers, record_maps
 from visual_summaries.specialize.options import FeatureOptions
-from visual_summaries.specialize.places import Places, map_layers, windows_of
+from visual_summaries.specialize.windows import Places, map_layers, windows_of
 
 
 @dataclass(frozen=True)

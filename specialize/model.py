@@ -28,9 +28,9 @@ from visual_summaries.specialize.description import (
     digests_of,
 )
 from visual_summaries.specialize.features import Tap, look, map_shapes, tapped
-from visual_summaries.specialize.places import Places
 from visual_summaries.specialize.svm import Svms, decide
 from visual_summaries.specialize.tuning import Method
+from visual_summaries.specialize.windows import Places
 from visual_summaries.summaries.arrays import read_arrays
 from visual_summaries.summaries.files import read_json, write_json, write_npz
 from visual_summaries.summaries.folders import inside

@@ -42,7 +42,7 @@ class FeatureOptions(Options):
             (paper section 4.4), on networks that have one before the last; or the name of a module, whose output is
             averaged over its places. "last" is the default because every usual network has it.
         place: Whether the SVMs see the whole "image" (paper), or its "parts": the place of the part in the summary's
-            images, and the best of many windows in others (see `specialize.places`).
+            images, and the best of many windows in others (see `specialize.windows`).
         places: How places are described.
     """
 

@@ -8,7 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from visual_summaries.specialize.evaluate import Curve, Evaluation, Row
-from visual_summaries.summaries.drawing import Picture
+from visual_summaries.summaries.pages.drawing import Picture
 
 NAMES = {
     "summaries": "summaries",

@@ -1,4 +1,4 @@
-"""SVMs that look for a summary's part (see `specialize.places`), trained on more than the summary shows.
+"""SVMs that look for a summary's part (see `specialize.windows`), trained on more than the summary shows.
 
 The positives of an SVM are the descriptors of its summary's parts. Of the windows of other classes' images some are
 drawn at random, SVMs are trained against them, and the windows that these take for their part most firmly are
@@ -22,8 +22,8 @@ import torch
 from numpy.typing import NDArray
 
 from visual_summaries.specialize.options import SvmOptions
-from visual_summaries.specialize.places import Places
 from visual_summaries.specialize.svm import Group, Svms, Vectors, negatives, solve
+from visual_summaries.specialize.windows import Places
 
 DRAWN = 400
 """Windows of strangers drawn at random, for each class; more make SVMs slow and hardly better."""

@@ -17,11 +17,11 @@ from visual_summaries.specialize.build import PICTURES as EXEMPLARS
 from visual_summaries.specialize.evaluate import Changed
 from visual_summaries.specialize.model import Model
 from visual_summaries.specialize.pareto import NAMES, figure
-from visual_summaries.summaries.drawing import photograph
 from visual_summaries.summaries.files import write_bytes, write_json, write_png
 from visual_summaries.summaries.folders import remove_file, remove_files
-from visual_summaries.summaries.gallery import environment
-from visual_summaries.summaries.gallery_pictures import jpeg
+from visual_summaries.summaries.pages.drawing import photograph
+from visual_summaries.summaries.pages.gallery import environment
+from visual_summaries.summaries.pages.gallery_pictures import jpeg
 
 PICTURES = "boost"
 """Folder of the page's photographs, beside it."""

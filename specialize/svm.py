@@ -17,7 +17,7 @@ from sklearn.svm import SVC
 from torch import Tensor
 
 from visual_summaries.specialize.options import SvmOptions
-from visual_summaries.specialize.places import Places
+from visual_summaries.specialize.windows import Places
 
 Vectors = NDArray[np.float32]
 

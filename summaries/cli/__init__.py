@@ -38,6 +38,9 @@ COMMANDS = {
     "evaluate boost": "what a specialised network gains and harms, beside controls at the same harm limit",
 }
 
+OF_OTHERS = {"specialize": "specialize", "evaluate boost": "specialize"}
+"""Commands that another package brings, with its name; the others are of this one."""
+
 EXAMPLES = {
     "": "visual-summaries run runs/demo/world/images/steamer --out runs/steamer --model demo",
     "evaluate": "visual-summaries evaluate summaries runs/demo/steamer --truth runs/demo/world",
@@ -131,7 +134,7 @@ def _run(given: Sequence[str], debug: bool) -> None:
     with warnings.catch_warnings():
         if not debug and not sys.warnoptions:
             warnings.simplefilter("ignore")  # those of libraries; ours are lines of their own
-        module = importlib.import_module(f"visual_summaries.summaries.cli.{name.replace(' ', '_')}")
+        module = importlib.import_module(module_of(name))
         try:
             module.main(rest)
         except HelpShown:
@@ -158,6 +161,11 @@ def in_options(message: str) -> str:
         return f"--set.{name}" if "." in name else f"--{name}"
 
     return re.sub(r"`([a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*)*)`", option, message)
+
+
+def module_of(name: str) -> str:
+    """The module of a command, whose ``main`` runs it."""
+    return f"visual_summaries.{OF_OTHERS.get(name, 'summaries')}.cli.{name.replace(' ', '_')}"
 
 
 def _find(given: Sequence[str]) -> tuple[str, Sequence[str]]:

@@ -52,10 +52,10 @@ def evaluate_masks(
         raise UserError("no RUN is given: give one run folder or more")
     found = [Run(path) for given in runs for path in find_runs(given) or [given]]
     check_free(out, "evaluation")  # before anything that takes long
-    from visual_summaries.summaries.mask_evaluation import MethodRow, check_alike, evaluate
-    from visual_summaries.summaries.mask_figures import examples, figure
-    from visual_summaries.summaries.mask_sanity import sanity_check
-    from visual_summaries.summaries.mask_tables import tables
+    from visual_summaries.summaries.evaluation.mask_figures import examples, figure
+    from visual_summaries.summaries.evaluation.mask_sanity import sanity_check
+    from visual_summaries.summaries.evaluation.mask_tables import tables
+    from visual_summaries.summaries.evaluation.masks import MethodRow, check_alike, evaluate
 
     check_alike(found)
     with recorded_classifier(found[0].path, device, model, trust) as classifier, claimed(out, "evaluation"):

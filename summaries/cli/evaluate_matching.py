@@ -12,13 +12,13 @@ import tyro
 from visual_summaries.masks.options import Range, Seed
 from visual_summaries.summaries.backend import cores
 from visual_summaries.summaries.cli.parsing import parse, told
+from visual_summaries.summaries.evaluation.pf_willow import read_benchmark
 from visual_summaries.summaries.files import write_csv, write_json, write_png
 from visual_summaries.summaries.folders import check_free, claimed, remove_file
-from visual_summaries.summaries.pf_willow import read_benchmark
 from visual_summaries.summaries.progress import progress, say
 
 if TYPE_CHECKING:
-    from visual_summaries.summaries.matching_evaluation import Row
+    from visual_summaries.summaries.evaluation.matching import Row
 
 EXAMPLE = "visual-summaries evaluate matching PF-WILLOW --model lite0 --out runs/matching"
 
@@ -54,8 +54,8 @@ def evaluate_matching(
     classes = read_benchmark(folder)
     from visual_summaries.clustering.descriptors.deep import DeepEncoder
     from visual_summaries.masks.networks.models import choose_device, load_classifier
-    from visual_summaries.summaries.matching_evaluation import evaluate, find_boxes, look, table
-    from visual_summaries.summaries.matching_figure import figure
+    from visual_summaries.summaries.evaluation.matching import evaluate, find_boxes, look, table
+    from visual_summaries.summaries.evaluation.matching_figure import figure
 
     images = [image for of in classes.values() for image in of]
     say(f"{len(images)} images of {len(classes)} classes, {len({image.content for image in images})} of them distinct")
@@ -80,7 +80,7 @@ def evaluate_matching(
 
 @dataclass(frozen=True)
 class Line:
-    """A row of matching.csv: see `summaries.matching_evaluation.Row`."""
+    """A row of matching.csv: see `summaries.evaluation.matching.Row`."""
 
     method: str
     descriptor: str

@@ -19,7 +19,7 @@ from visual_summaries.summaries.progress import progress, say
 from visual_summaries.summaries.store import Run
 
 if TYPE_CHECKING:
-    from visual_summaries.summaries.cluster_evaluation import Describer
+    from visual_summaries.summaries.evaluation.clusters import Describer
 
 EXAMPLE = "visual-summaries evaluate summaries runs/demo/steamer --truth runs/demo/world"
 
@@ -56,10 +56,10 @@ def evaluate_summaries(
     check_folders(truth=truth, pf=pf)
     found = Run(run)
     from visual_summaries.masks.networks.models import choose_device
-    from visual_summaries.summaries.cluster_evaluation import evaluate, read_similarities, table
-    from visual_summaries.summaries.cluster_page import write_page
-    from visual_summaries.summaries.crops import crop_vectors, third_encoder
-    from visual_summaries.summaries.truth import read_keypoints, read_truth
+    from visual_summaries.summaries.evaluation.cluster_page import write_page
+    from visual_summaries.summaries.evaluation.clusters import evaluate, read_similarities, table
+    from visual_summaries.summaries.evaluation.ground_truth import read_keypoints, read_truth
+    from visual_summaries.summaries.evaluation.independent_encoder import crop_vectors, third_encoder
 
     with claimed(run, "run", option="RUN"):
         read_similarities(found)  # before anything that takes long

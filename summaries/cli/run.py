@@ -118,7 +118,7 @@ def run_folders(options: Arguments) -> list[Run]:
     targets = targets_of(options, folders or [options.images])
     check_free(options.out, "runs" if folders else "run")
     from visual_summaries.masks.networks.models import choose_device, load_classifier
-    from visual_summaries.summaries.gallery import write_index
+    from visual_summaries.summaries.pages.gallery import write_index
 
     device = choose_device(options.device)
     with progress("training the network", "epochs") as tick:

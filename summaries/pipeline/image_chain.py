@@ -274,7 +274,7 @@ def _gallery_files(context: ImageContext) -> list[Path]:
 
 
 def _gallery_work(context: ImageContext, tick: Tick) -> dict[str, Any]:
-    from visual_summaries.summaries.gallery import write_gallery
+    from visual_summaries.summaries.pages.gallery import write_gallery
 
     run = Run(context.out)
     write_gallery(run, tick, fresh=context.again == "gallery")

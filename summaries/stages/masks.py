@@ -27,7 +27,7 @@ from visual_summaries.summaries.files import digest, read_csv, write_csv, write_
 from visual_summaries.summaries.folders import inside, remove_files
 from visual_summaries.summaries.progress import Tick, say
 from visual_summaries.summaries.settings import Settings
-from visual_summaries.summaries.stages.frames import Frames, read_ahead
+from visual_summaries.summaries.stages.prefetch import Frames, read_ahead
 from visual_summaries.summaries.store import ImageRow, MaskRow, Run
 
 REPORTED = Blur(10)

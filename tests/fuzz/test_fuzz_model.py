@@ -21,10 +21,10 @@ from visual_summaries.masks.networks.classifier import Classifier, Normalisation
 from visual_summaries.specialize.blend import Blend, plain_blend
 from visual_summaries.specialize.boost import read_uses
 from visual_summaries.specialize.description import SummaryRow, digests_of
+from visual_summaries.specialize.feature_cache import Looker, Photo
 from visual_summaries.specialize.features import find_places, find_tap
 from visual_summaries.specialize.model import Model, read_model, save_model
 from visual_summaries.specialize.options import FeatureOptions, PlaceOptions
-from visual_summaries.specialize.photographs import Looker, Photo
 from visual_summaries.specialize.svm import Svms
 from visual_summaries.specialize.tuning import Method
 from visual_summaries.summaries.folders import claimed

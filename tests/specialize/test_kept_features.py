@@ -13,11 +13,11 @@ from torch import nn
 from visual_summaries.masks.errors import UserError
 from visual_summaries.masks.inputs.images import Frame
 from visual_summaries.masks.networks.classifier import Classifier, Normalisation
+from visual_summaries.specialize.feature_cache import Looker, Photo
 from visual_summaries.specialize.features import Tap
 from visual_summaries.specialize.model import read_model
-from visual_summaries.specialize.photographs import Looker, Photo
-from visual_summaries.specialize.places import Places
-from visual_summaries.summaries.crops import crop
+from visual_summaries.specialize.windows import Places
+from visual_summaries.summaries.evaluation.independent_encoder import crop
 
 
 def tiny() -> Classifier:
@@ -85,11 +85,11 @@ def test_what_is_kept_is_of_the_same_layers_and_the_same_version(photographs, tm
         np.testing.assert_array_equal(looked(classifier, tap, photographs, cache)[0].vectors, fresh[tap])
     passes = []
     monkeypatch.setattr(
-        "visual_summaries.specialize.photographs.dhash", lambda picture: passes.append(1) or np.zeros(144, np.bool_)
+        "visual_summaries.specialize.feature_cache.dhash", lambda picture: passes.append(1) or np.zeros(144, np.bool_)
     )
     looked(classifier, plain, photographs, cache)
     assert not passes
-    monkeypatch.setattr("visual_summaries.specialize.photographs.VERSION", 99)
+    monkeypatch.setattr("visual_summaries.specialize.feature_cache.VERSION", 99)
     looked(classifier, plain, photographs, cache)
     assert len(passes) == len(photographs)
 

@@ -141,18 +141,28 @@ def test_an_evaluation_that_is_killed_leaves_the_old_one_whole(home, tmp_path, m
     summaries = ["evaluate", "summaries", str(run), "--device", "cpu"]
     for call, folder, drawing, last in (
         (lambda: home.evaluate(model), model, "specialize.report._show", "specialize.report.write_json"),
-        (lambda: main(masks), out, "summaries.mask_figures.examples", "summaries.cli.evaluate_masks.write_json"),
-        (lambda: main(summaries), run, "summaries.cluster_page.member_picture", "summaries.cluster_page.write_json"),
+        (
+            lambda: main(masks),
+            out,
+            "summaries.evaluation.mask_figures.examples",
+            "summaries.cli.evaluate_masks.write_json",
+        ),
+        (
+            lambda: main(summaries),
+            run,
+            "summaries.evaluation.cluster_page.member_picture",
+            "summaries.evaluation.cluster_page.write_json",
+        ),
     ):
         assert call() == 0
         before = files(folder)
         with monkeypatch.context() as patch:
-            patch.setattr(drawing, kill)
+            patch.setattr(f"visual_summaries.{drawing}", kill)
             with pytest.raises(Killed):
                 call()
         assert files(folder) == before  # killed while it finds and draws
         with monkeypatch.context() as patch:
-            patch.setattr(last, kill)
+            patch.setattr(f"visual_summaries.{last}", kill)
             with pytest.raises(Killed):
                 call()
         found = files(folder)

@@ -20,8 +20,8 @@ from visual_summaries.clustering.clusters.matched import Candidates, Matched, wr
 from visual_summaries.clustering.options import AffinityOptions
 from visual_summaries.masks.networks.models import Classifier, load_classifier
 from visual_summaries.summaries.cli import main
-from visual_summaries.summaries.drawing import Picture
 from visual_summaries.summaries.files import write_csv, write_json, write_npz, write_png
+from visual_summaries.summaries.pages.drawing import Picture
 from visual_summaries.summaries.settings import Settings, override, plain
 from visual_summaries.summaries.store import ImageRow, MaskRow, PartRow, Run
 from visual_summaries.summaries.summary import Member, Summary
@@ -190,7 +190,7 @@ def quick_settings() -> Settings:
 @contextmanager
 def _small_pictures() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("visual_summaries.summaries.drawing.SIDE", 48)
+        patch.setattr("visual_summaries.summaries.pages.drawing.SIDE", 48)
         yield
 
 

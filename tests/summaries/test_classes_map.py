@@ -22,7 +22,7 @@ def root(folder, tmp_path):
 @pytest.fixture
 def call(folder, tmp_path, capsys, monkeypatch):
     """Runs a root, and gives status and messages."""
-    monkeypatch.setattr("visual_summaries.summaries.drawing.SIDE", 48)
+    monkeypatch.setattr("visual_summaries.summaries.pages.drawing.SIDE", 48)
 
     def run(images, *more, out=tmp_path / "runs"):
         status = main(folder.arguments(*map(str, more), images=images, out=out))

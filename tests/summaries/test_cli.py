@@ -277,7 +277,7 @@ def test_debug_shows_where_it_happened(folder):
 
 
 def test_a_truncated_photograph_is_a_recorded_skip(folder, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("visual_summaries.summaries.drawing.SIDE", 64)
+    monkeypatch.setattr("visual_summaries.summaries.pages.drawing.SIDE", 64)
     shutil.copytree(folder.photographs, tmp_path / "textured")
     whole = tmp_path / "textured" / "p1b.jpg"
     Image.open(folder.photographs / "p1.png").save(whole)
@@ -290,7 +290,7 @@ def test_a_truncated_photograph_is_a_recorded_skip(folder, tmp_path, capsys, mon
 
 
 def test_a_full_disk_is_said_and_the_same_command_continues(folder, fails, tmp_path, capfd, monkeypatch):
-    monkeypatch.setattr("visual_summaries.summaries.drawing.SIDE", 64)
+    monkeypatch.setattr("visual_summaries.summaries.pages.drawing.SIDE", 64)
     out = tmp_path / "run"
     fsync = os.fsync
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from visual_summaries.summaries.drawing import (
+from visual_summaries.summaries.pages.drawing import (
     CYAN,
     RED,
     SIDE,
@@ -13,7 +13,7 @@ from visual_summaries.summaries.drawing import (
     member_picture,
     photograph,
 )
-from visual_summaries.summaries.sheet import sheet
+from visual_summaries.summaries.pages.sheet import sheet
 
 BOX = (20.0, 20.0, 60.0, 60.0)
 

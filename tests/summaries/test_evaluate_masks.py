@@ -21,11 +21,11 @@ from visual_summaries.masks.perturbation.schedule import preset
 from visual_summaries.summaries import pipeline
 from visual_summaries.summaries.cli import main
 from visual_summaries.summaries.cli.run import model_record
+from visual_summaries.summaries.evaluation.mask_tables import aligned
+from visual_summaries.summaries.evaluation.masks import METHODS, OURS, PERTURBATIONS, evaluate, optimised_against
 from visual_summaries.summaries.files import write_json, write_npz, write_png
-from visual_summaries.summaries.mask_evaluation import METHODS, OURS, PERTURBATIONS, evaluate, optimised_against
-from visual_summaries.summaries.mask_tables import aligned
 from visual_summaries.summaries.settings import Settings
-from visual_summaries.summaries.stages.frames import read_ahead
+from visual_summaries.summaries.stages.prefetch import read_ahead
 from visual_summaries.summaries.store import Run
 
 COLUMNS = [
@@ -42,8 +42,8 @@ def cheap():
         slow = ExtremalOptions()
         patch.setattr(ExtremalOptions, "__init__", lambda self: _fill(self, **vars(slow) | {"iterations": 2}))
         patch.setattr("visual_summaries.masks.metrics.faithfulness.shares", lambda: [0.0, 0.2, 0.6, 1.0])
-        patch.setattr("visual_summaries.summaries.drawing.SIDE", 48)
-        patch.setattr("visual_summaries.summaries.mask_figures._DPI", 40)
+        patch.setattr("visual_summaries.summaries.pages.drawing.SIDE", 48)
+        patch.setattr("visual_summaries.summaries.evaluation.mask_figures._DPI", 40)
         yield
 
 
@@ -300,7 +300,7 @@ def test_the_stage_counts_them_too(folder, tmp_path):
 
 
 def test_a_vision_transformer(tmp_path, folder, monkeypatch):
-    monkeypatch.setattr("visual_summaries.summaries.mask_evaluation.PERTURBATIONS", ("blur:10",))
+    monkeypatch.setattr("visual_summaries.summaries.evaluation.masks.PERTURBATIONS", ("blur:10",))
     monkeypatch.setattr("visual_summaries.masks.metrics.faithfulness.shares", lambda: [0.0, 1.0])
     home = tmp_path / "photos"
     home.mkdir()

@@ -13,8 +13,8 @@ from scipy.io import savemat
 
 from visual_summaries.masks.errors import UserError
 from visual_summaries.summaries.cli import main
-from visual_summaries.summaries.matching_evaluation import METHODS, find_boxes
-from visual_summaries.summaries.pf_willow import read_benchmark
+from visual_summaries.summaries.evaluation.matching import METHODS, find_boxes
+from visual_summaries.summaries.evaluation.pf_willow import read_benchmark
 
 MOVES = [(0, 0, 1.0), (9, -6, 1.0), (-6, 5, 1.12)]
 POINTS = np.array([[40.0, 45.0], [88.0, 50.0], [70.0, 90.0], [50.0, 75.0]])

@@ -15,13 +15,13 @@ import pytest
 
 from visual_summaries.masks.networks.models import load_classifier
 from visual_summaries.summaries.cli import main
-from visual_summaries.summaries.cluster_evaluation import METHODS, evaluate
-from visual_summaries.summaries.cluster_page import MEASURES
-from visual_summaries.summaries.crops import crop_vectors
+from visual_summaries.summaries.evaluation.cluster_page import MEASURES
+from visual_summaries.summaries.evaluation.clusters import METHODS, evaluate
+from visual_summaries.summaries.evaluation.ground_truth import read_keypoints
+from visual_summaries.summaries.evaluation.independent_encoder import crop_vectors
 from visual_summaries.summaries.files import read_json, write_json
 from visual_summaries.summaries.names import write_names
 from visual_summaries.summaries.store import Run
-from visual_summaries.summaries.truth import read_keypoints
 
 
 def test_the_command_from_photographs_to_the_page(make_folder, encoder, capsys):

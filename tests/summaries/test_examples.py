@@ -9,14 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from visual_summaries.summaries.cli import COMMANDS, EXAMPLES, main, parsing
+from visual_summaries.summaries.cli import COMMANDS, EXAMPLES, main, module_of, parsing
 
 ROOT = Path(__file__).parents[2]
 
-OF_COMMANDS = {
-    name: importlib.import_module(f"visual_summaries.summaries.cli.{name.replace(' ', '_')}").EXAMPLE
-    for name in COMMANDS
-}
+OF_COMMANDS = {name: importlib.import_module(module_of(name)).EXAMPLE for name in COMMANDS}
 
 DEMO = [
     *("runs/demo/steamer", "runs/demo/sailing_boat", "runs/demo/world/images/steamer"),
@@ -56,7 +53,7 @@ def read(monkeypatch):
         words = shlex.split(line)
         assert words[0] == "visual-summaries"
         name = next(name for name in COMMANDS if words[1 : 1 + len(name.split())] == name.split())
-        module = importlib.import_module(f"visual_summaries.summaries.cli.{name.replace(' ', '_')}")
+        module = importlib.import_module(module_of(name))
         monkeypatch.setattr(module, "parse", stop)
         with pytest.raises(Read) as options:
             module.main(words[1 + len(name.split()) :])
@@ -109,7 +106,7 @@ def test_quick_examples_work(name, done, tmp_path, monkeypatch, capfd):
     for path in DEMO[:2]:
         shutil.copytree(done, tmp_path / path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("visual_summaries.summaries.drawing.SIDE", 48)
+    monkeypatch.setattr("visual_summaries.summaries.pages.drawing.SIDE", 48)
     assert main(shlex.split(OF_COMMANDS[name])[1:]) == 0, capfd.readouterr().err
 
 

@@ -37,12 +37,12 @@ def test_it_is_told_after_the_first_fifty_and_at_the_end(plain, tmp_path, classi
             done.append(len(ticks))
 
     ticks, note = [0], Note()
-    logging.getLogger("summaries.stages.images").addHandler(note)
+    logging.getLogger("visual_summaries.summaries.stages.images").addHandler(note)
     try:
         with pytest.raises(UserError) as error:
             run(tmp_path / "run", plain(150), classifier, ticks)
     finally:
-        logging.getLogger("summaries.stages.images").removeHandler(note)
+        logging.getLogger("visual_summaries.summaries.stages.images").removeHandler(note)
     (record,) = caplog.records
     for message in (record.getMessage(), str(error.value)):
         for word in ("plain (1)", "`target`", "predicted", "`keep_misclassified`"):

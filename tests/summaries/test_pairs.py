@@ -53,7 +53,7 @@ def build():
 @pytest.fixture(scope="module", autouse=True)
 def small_pictures():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("visual_summaries.summaries.drawing.SIDE", 48)
+        patch.setattr("visual_summaries.summaries.pages.drawing.SIDE", 48)
         yield
 
 

@@ -11,7 +11,7 @@ from scipy.io import savemat
 from visual_summaries.clustering.matching.keypoint_transfer import unmoved
 from visual_summaries.clustering.matching.proposal_flow import Features
 from visual_summaries.masks.errors import UserError
-from visual_summaries.summaries.pf_willow import errors, ordered_pairs, pck, read_benchmark
+from visual_summaries.summaries.evaluation.pf_willow import errors, ordered_pairs, pck, read_benchmark
 
 
 def write(folder: Path, name: str, points: np.ndarray, seed: int = 0) -> Path:

@@ -10,7 +10,7 @@ from PIL import Image
 from visual_summaries import summaries
 from visual_summaries.clustering.clusters.matched import read_matched
 from visual_summaries.masks.errors import UserError
-from visual_summaries.summaries.gallery import write_gallery
+from visual_summaries.summaries.pages.gallery import write_gallery
 from visual_summaries.summaries.pipeline import STAGES, Job, run
 from visual_summaries.summaries.settings import override
 from visual_summaries.summaries.stages.clusters import run_clusters

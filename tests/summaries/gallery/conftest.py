@@ -57,7 +57,7 @@ def _cluster(number: int, images: list[str], first: int, kept: bool) -> Summary:
 def make_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeRun:
     """Writes a run folder; clusters are given by their images and whether they are kept."""
     monkeypatch.setattr(
-        "visual_summaries.summaries.drawing.SIDE", 128
+        "visual_summaries.summaries.pages.drawing.SIDE", 128
     )  # the page is the subject here, not its pictures
 
     def make(

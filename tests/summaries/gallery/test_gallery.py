@@ -10,7 +10,7 @@ from PIL import Image
 
 from visual_summaries.summaries.files import write_csv
 from visual_summaries.summaries.folders import claimed
-from visual_summaries.summaries.gallery import write_gallery, write_index
+from visual_summaries.summaries.pages.gallery import write_gallery, write_index
 from visual_summaries.summaries.store import Run
 from visual_summaries.summaries.summary import Summary
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from visual_summaries.summaries.cluster_evaluation import evaluate
-from visual_summaries.summaries.cluster_page import write_page
-from visual_summaries.summaries.gallery import write_gallery, write_index
-from visual_summaries.summaries.truth import read_truth
+from visual_summaries.summaries.evaluation.cluster_page import write_page
+from visual_summaries.summaries.evaluation.clusters import evaluate
+from visual_summaries.summaries.evaluation.ground_truth import read_truth
+from visual_summaries.summaries.pages.gallery import write_gallery, write_index
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs the Python package playwright")
 

@@ -4,11 +4,11 @@ import shutil
 
 import pytest
 
-from visual_summaries.summaries import drawing
 from visual_summaries.summaries.files import read_json, write_csv, write_json, write_png
 from visual_summaries.summaries.folders import claimed
-from visual_summaries.summaries.gallery import write_gallery
 from visual_summaries.summaries.names import write_names
+from visual_summaries.summaries.pages import drawing
+from visual_summaries.summaries.pages.gallery import write_gallery
 from visual_summaries.summaries.store import Run
 
 DRAWING = ("photograph", "heat_picture", "crisp_picture", "member_picture")
@@ -139,7 +139,7 @@ def test_after_a_kill_none_is_kept_that_shows_something_else(run, check, monkeyp
         path.write_bytes(data)
 
     with monkeypatch.context() as patch:
-        patch.setattr("visual_summaries.summaries.gallery_pictures.write_bytes", killed)
+        patch.setattr("visual_summaries.summaries.pages.gallery_pictures.write_bytes", killed)
         with pytest.raises(KeyboardInterrupt):
             write_gallery(Run(run.path))
     for image in run.ids:

@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from visual_summaries.summaries.drawing import Picture
-from visual_summaries.summaries.matching_evaluation import CURVE, Found, Row
-from visual_summaries.summaries.pf_willow import errors
+from visual_summaries.summaries.evaluation.matching import CURVE, Found, Row
+from visual_summaries.summaries.evaluation.pf_willow import errors
+from visual_summaries.summaries.pages.drawing import Picture
 
 PAIRS = 6
 """Pairs that are drawn."""

@@ -19,15 +19,15 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from visual_summaries.masks.errors import UserError
-from visual_summaries.summaries import wording
 from visual_summaries.summaries.files import digest, hash_file, open_png, read_json, write_bytes, write_json, write_png
 from visual_summaries.summaries.folders import inside, remove_file, remove_files
-from visual_summaries.summaries.sheet import MEMBERS, retitle, sheet
+from visual_summaries.summaries.pages import wording
+from visual_summaries.summaries.pages.sheet import MEMBERS, retitle, sheet
 from visual_summaries.summaries.store import Run, frame_path
 from visual_summaries.summaries.summary import Member, Summary
 
 if TYPE_CHECKING:
-    from visual_summaries.summaries.drawing import Picture
+    from visual_summaries.summaries.pages.drawing import Picture
 
 Progress = Callable[[int, int], None]
 
@@ -134,7 +134,7 @@ def _picture_keys(image: str, content: str, members: Sequence[Member]) -> dict[s
 
 def _pictures(run: Run, image: str, members: Sequence[Member]) -> dict[str, Callable[[], Picture]]:
     """What draws the pictures of an image, by path: photograph, masks, and the parts that clusters hold."""
-    from visual_summaries.summaries.drawing import crisp_picture, heat_picture, member_picture, photograph
+    from visual_summaries.summaries.pages.drawing import crisp_picture, heat_picture, member_picture, photograph
 
     folder, frame, masks = f"gallery/{PICTURES}", run.frame(image), run.mask(image)
     pictures: dict[str, Callable[[], Picture]] = {
@@ -163,7 +163,7 @@ def _sheet(run: Run, summary: Summary, known: bool) -> Image.Image:
         else:
             retitle(page, wording.title(summary))
             return page
-    from visual_summaries.summaries.drawing import member_picture
+    from visual_summaries.summaries.pages.drawing import member_picture
 
     members = summary.members[:MEMBERS]
     pictures = [member_picture(run.frame(m.image), run.mask(m.image).binary, m.box) for m in members]

@@ -10,10 +10,10 @@ from scipy.io import savemat
 from visual_summaries.clustering.metrics.stability import StabilityOptions
 from visual_summaries.masks.errors import UserError
 from visual_summaries.masks.inputs.images import Frame
-from visual_summaries.summaries.cluster_evaluation import evaluate
+from visual_summaries.summaries.evaluation.clusters import evaluate
+from visual_summaries.summaries.evaluation.ground_truth import find_truth, read_keypoints, read_truth
 from visual_summaries.summaries.files import write_json, write_npz
 from visual_summaries.summaries.store import Run
-from visual_summaries.summaries.truth import find_truth, read_keypoints, read_truth
 
 
 def test_a_watermark_is_a_landmark_but_none_of_the_object(planted, tmp_path):

@@ -10,13 +10,13 @@ import torch
 from numpy.typing import NDArray
 
 from visual_summaries.masks.errors import UserError
+from visual_summaries.specialize.feature_cache import Album, Looker, joined
 from visual_summaries.specialize.options import SplitOptions, SvmOptions
 from visual_summaries.specialize.parts import Field, look_everywhere
-from visual_summaries.specialize.photographs import Album, Looker, joined
-from visual_summaries.specialize.places import Places, boxes_in_shares
 from visual_summaries.specialize.svm import Group
 from visual_summaries.specialize.tuning import Held
-from visual_summaries.summaries.crops import crop
+from visual_summaries.specialize.windows import Places, boxes_in_shares
+from visual_summaries.summaries.evaluation.independent_encoder import crop
 from visual_summaries.summaries.store import Run
 from visual_summaries.summaries.summary import Summary
 

@@ -46,7 +46,7 @@ from visual_summaries.masks.networks.classifier import Classifier
 from visual_summaries.masks.networks.fuse import fused
 from visual_summaries.masks.perturbation.perturb import parse_perturbation
 from visual_summaries.summaries.progress import Tick
-from visual_summaries.summaries.stages.frames import Frames, read_ahead
+from visual_summaries.summaries.stages.prefetch import Frames, read_ahead
 from visual_summaries.summaries.store import ImageRow, MaskArrays, Run
 
 METHODS = ("smooth", "smooth_thresholded", "crisp", "binary", "gradcam", "rise", "extremal", "random", "disc")

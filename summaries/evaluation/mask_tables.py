@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from visual_summaries.summaries.mask_evaluation import OURS, Evaluation, MethodRow
+from visual_summaries.summaries.evaluation.masks import OURS, Evaluation, MethodRow
 
 TABLE_2 = "blur:10"
 """The perturbation of the paper's table 2."""

@@ -19,10 +19,17 @@ from urllib.parse import quote
 
 import jinja2
 
-from visual_summaries.summaries import wording
 from visual_summaries.summaries.files import write_bytes
-from visual_summaries.summaries.gallery_pictures import PICTURES, draw, file_key, part_name, photo_name, sheet_name
-from visual_summaries.summaries.sheet import MEMBERS
+from visual_summaries.summaries.pages import wording
+from visual_summaries.summaries.pages.gallery_pictures import (
+    PICTURES,
+    draw,
+    file_key,
+    part_name,
+    photo_name,
+    sheet_name,
+)
+from visual_summaries.summaries.pages.sheet import MEMBERS
 from visual_summaries.summaries.store import Run
 from visual_summaries.summaries.summary import Summary
 

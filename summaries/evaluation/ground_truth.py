@@ -30,8 +30,8 @@ from visual_summaries.clustering.metrics.purity import (
 from visual_summaries.masks.errors import UserError
 from visual_summaries.masks.inputs.images import Frame
 from visual_summaries.summaries.arrays import Array, read_arrays
+from visual_summaries.summaries.evaluation.pf_willow import Annotated, read_benchmark
 from visual_summaries.summaries.files import read_json
-from visual_summaries.summaries.pf_willow import Annotated, read_benchmark
 from visual_summaries.summaries.store import ImageRow, Run
 
 DRAWS = 200

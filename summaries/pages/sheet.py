@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from PIL import Image, ImageDraw, ImageFont
 
 if TYPE_CHECKING:
-    from visual_summaries.summaries.drawing import Picture
+    from visual_summaries.summaries.pages.drawing import Picture
 
 MEMBERS = 10
 """Members a sheet has room for; the paper's reference code shows as many."""
@@ -93,7 +93,7 @@ def _member(draw: ImageDraw.ImageDraw, page: Image.Image, picture: Picture, corn
 
 def _legend(draw: ImageDraw.ImageDraw, corner: tuple[int, int]) -> None:
     """What the two colours mean, from a corner to the right."""
-    from visual_summaries.summaries.drawing import CYAN, RED
+    from visual_summaries.summaries.pages.drawing import CYAN, RED
 
     x, y = corner
     font = _font(18)

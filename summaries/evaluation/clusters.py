@@ -3,8 +3,8 @@
 What is measured against truth stands in `clustering.metrics.purity`, cohesion and separation in
 `clustering.metrics.cohesion`, coverage in `clustering.metrics.coverage`, stability in `clustering.metrics.stability`,
 and what the summaries are compared with in `clustering.metrics.baselines`. A cluster's figures are averaged over the
-clusters of a method; random clusters, which have the sizes of the summaries, over `summaries.truth.DRAWS` draws as
-well.
+clusters of a method; random clusters, which have the sizes of the summaries, over
+`summaries.evaluation.ground_truth.DRAWS` draws as well.
 
 Stability is that of the clustering step: of the clusters of all parts, before pruning, under the run's own options.
 """
@@ -36,10 +36,10 @@ from visual_summaries.clustering.metrics.purity import consistency, random_clust
 from visual_summaries.clustering.metrics.stability import Stability, StabilityOptions, stability
 from visual_summaries.clustering.options import AffinityOptions
 from visual_summaries.masks.errors import UserError
+from visual_summaries.summaries.evaluation.ground_truth import DRAWS, Truth, image_of_parts, mean
 from visual_summaries.summaries.progress import Tick
 from visual_summaries.summaries.settings import Settings, override
 from visual_summaries.summaries.store import Run
-from visual_summaries.summaries.truth import DRAWS, Truth, image_of_parts, mean
 
 METHODS = ("summaries", "random", "kmeans", "agglomerative")
 
@@ -190,7 +190,8 @@ def evaluate(
     Args:
         run: The run, with its ``work/``.
         truth: What is known of its parts.
-        vectors: (R, D) of the third encoder, one a row of ``parts.csv``; see `summaries.crops`.
+        vectors: (R, D) of the third encoder, one a row of ``parts.csv``; see
+            `summaries.evaluation.independent_encoder`.
         describer: Gives the descriptors that proposal flow compared, for k-means.
         seed: Of random clusters, k-means and bootstrap samples.
         options: Of the stability.

@@ -10,9 +10,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from visual_summaries.summaries.drawing import Picture, crisp_picture, heat_picture, photograph
-from visual_summaries.summaries.mask_evaluation import OURS, Evaluation, MethodRow
-from visual_summaries.summaries.mask_tables import NAMES
+from visual_summaries.summaries.evaluation.mask_tables import NAMES
+from visual_summaries.summaries.evaluation.masks import OURS, Evaluation, MethodRow
+from visual_summaries.summaries.pages.drawing import Picture, crisp_picture, heat_picture, photograph
 from visual_summaries.summaries.store import Run
 
 EXAMPLES = 6

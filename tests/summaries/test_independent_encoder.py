@@ -8,7 +8,7 @@ import torch
 
 from visual_summaries.masks.errors import UserError
 from visual_summaries.masks.networks.models import load_classifier
-from visual_summaries.summaries.crops import BATCH, crop, crop_vectors, third_encoder
+from visual_summaries.summaries.evaluation.independent_encoder import BATCH, crop, crop_vectors, third_encoder
 
 
 def test_vectors_are_what_enters_the_last_linear_layer(planted, encoder):
@@ -40,7 +40,8 @@ def test_the_encoder_is_none_that_took_part(planted, encoder, monkeypatch):
     run = planted().run
     asked = []
     monkeypatch.setattr(
-        "visual_summaries.summaries.crops.load_classifier", lambda name, device: asked.append(name) or Stub("1")
+        "visual_summaries.summaries.evaluation.independent_encoder.load_classifier",
+        lambda name, device: asked.append(name) or Stub("1"),
     )
     third_encoder(run, None, torch.device("cpu"))
     run.info["model"]["spec"] = "lite0"

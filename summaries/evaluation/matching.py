@@ -28,8 +28,8 @@ from visual_summaries.clustering.parts.proposals import selective_search
 from visual_summaries.masks.errors import UserError
 from visual_summaries.summaries.arrays import Array, read_arrays
 from visual_summaries.summaries.backend import in_processes
+from visual_summaries.summaries.evaluation.pf_willow import ALPHAS, Annotated, Pair, errors, ordered_pairs, pck
 from visual_summaries.summaries.files import digest, write_npz
-from visual_summaries.summaries.pf_willow import ALPHAS, Annotated, Pair, errors, ordered_pairs, pck
 from visual_summaries.summaries.progress import Tick, say
 
 Points = NDArray[np.float64]
@@ -223,7 +223,7 @@ def evaluate(
     """Moves all keypoints by all methods and rules.
 
     Args:
-        classes: See `summaries.pf_willow.read_benchmark`.
+        classes: See `summaries.evaluation.pf_willow.read_benchmark`.
         seen: The images by content (see `look`).
         proposals: What the boxes were limited to.
         tick: Told the number of ordered pairs matched, and of all.

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from visual_summaries.summaries.cluster_evaluation import Evaluation
-from visual_summaries.summaries.drawing import member_picture
+from visual_summaries.summaries.evaluation.clusters import Evaluation
 from visual_summaries.summaries.files import write_bytes, write_json
 from visual_summaries.summaries.folders import remove_file, remove_files
-from visual_summaries.summaries.gallery import Overview, environment
-from visual_summaries.summaries.gallery_pictures import jpeg
+from visual_summaries.summaries.pages.drawing import member_picture
+from visual_summaries.summaries.pages.gallery import Overview, environment
+from visual_summaries.summaries.pages.gallery_pictures import jpeg
 from visual_summaries.summaries.store import Run
 
 PICTURES = "clusters"

@@ -10,7 +10,7 @@ import torch
 from visual_summaries.masks.attribution.baselines import moved
 from visual_summaries.masks.networks.classifier import Classifier
 from visual_summaries.masks.networks.randomise import iou, randomised
-from visual_summaries.summaries.mask_evaluation import batches, generator_of
+from visual_summaries.summaries.evaluation.masks import batches, generator_of
 from visual_summaries.summaries.progress import Tick
 from visual_summaries.summaries.settings import Settings
 from visual_summaries.summaries.stages.masks import find_masks

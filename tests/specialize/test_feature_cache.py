@@ -14,8 +14,8 @@ from visual_summaries.masks.errors import UserError
 from visual_summaries.masks.inputs.ids import path_on_record
 from visual_summaries.masks.inputs.images import Frame
 from visual_summaries.masks.networks.classifier import Classifier, Normalisation, numbered
+from visual_summaries.specialize.feature_cache import Looker, Photo, list_photos
 from visual_summaries.specialize.features import Tap
-from visual_summaries.specialize.photographs import Looker, Photo, list_photos
 
 
 @pytest.fixture

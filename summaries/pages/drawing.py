@@ -4,7 +4,7 @@ A member of a summary is drawn as in the paper (its figures of visual summaries)
 regions is greyed but stays readable, the regions are outlined in cyan, and the part, the box cut by the mask, is
 enclosed by its convex hull in red. Small frames are enlarged before anything is drawn, and lines and edges are
 drawn on a canvas twice as fine and averaged down, so that they come out smooth. Sheets are in
-:mod:`summaries.sheet`.
+:mod:`summaries.pages.sheet`.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ from visual_summaries.clustering.descriptors.deep import pool
 from visual_summaries.masks.errors import UserError
 from visual_summaries.specialize.options import PlaceOptions, SvmOptions
 from visual_summaries.specialize.parts import find_shown, look_everywhere, part_machines
-from visual_summaries.specialize.places import Places, boxes_in_shares, windows_of
 from visual_summaries.specialize.svm import Group
+from visual_summaries.specialize.windows import Places, boxes_in_shares, windows_of
 
 PLACES = Places(2, ((3, 8, 8),), 2, windows_of(PlaceOptions(sizes=(0.25,), step=0.125)), True)
 

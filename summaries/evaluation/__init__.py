@@ -1,0 +1,1 @@
+"""Evaluations, each beside its page or figure."""
