@@ -1,11 +1,12 @@
-"""``work/similarity.npz``: the parts that are clustered, more boxes of each image, and their similarities."""
+"""What clusters are made of: parts, the input that owns each, their sparse similarity, and which inputs were matched.
+
+Where a part lies in its input is carried along and looked at by nobody here.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,23 +15,6 @@ from scipy.sparse import csr_array
 from visual_summaries.clustering.clusters.affinity import DENSE_PARTS
 from visual_summaries.clustering.matching.pairs import adjacency
 from visual_summaries.clustering.options import AffinityOptions
-from visual_summaries.masks.errors import UserError
-from visual_summaries.summaries.arrays import Array, read_arrays
-from visual_summaries.summaries.files import write_npz
-
-SCHEMA = {
-    "image": Array("iu", ("candidates",), 0, "images"),
-    "boxes": Array("f", ("candidates", 4)),
-    "region": Array("iu", ("candidates",), 0),
-    "parts": Array("iu", ("parts",), 0, "candidates"),
-    "data": Array("f", ("stored",), 0),
-    "indices": Array("iu", ("stored",), 0, "parts"),
-    "indptr": Array("iu", ("rows",), 0),
-    "pairs": Array("iu", ("pairs", 2), 0, "images", optional=True),
-}
-"""Of ``work/similarity.npz``."""
-
-AGAIN = "`visual-summaries cluster` makes it again"
 
 
 @dataclass(frozen=True)
@@ -112,41 +96,3 @@ class Matched:
         return adjacency(
             self.pairs, 1 + max(int(found.max(initial=-1)) for found in (self.pairs, self.candidates.image))
         )
-
-
-def write_matched(path: Path, found: Matched) -> None:
-    """Writes boxes, parts and similarities."""
-    boxes, similarity = found.candidates, found.candidates.similarity
-    arrays: dict[str, NDArray[Any]] = {
-        "image": boxes.image,
-        "boxes": boxes.boxes,
-        "region": boxes.region,
-        "parts": found.parts,
-        "data": similarity.data,
-        "indices": similarity.indices,
-        "indptr": similarity.indptr,
-    }
-    if found.pairs is not None:
-        arrays["pairs"] = found.pairs
-    write_npz(path, compress=True, **arrays)
-
-
-def read_matched(path: Path, images: int = 1 << 24) -> Matched:
-    """Reads what :func:`write_matched` wrote.
-
-    Args:
-        path: The file.
-        images: How many images there are.
-
-    Raises:
-        UserError: If the file is missing or damaged.
-    """
-    data = read_arrays(path, SCHEMA, images=images)
-    image, parts, indptr = data["image"].astype(np.int64), data["parts"].astype(np.int64), data["indptr"]
-    ends = (0, len(data["data"]))
-    if len(indptr) != len(image) + 1 or (indptr[0], indptr[-1]) != ends or (np.diff(indptr.astype(np.int64)) < 0).any():
-        raise UserError(f"{path} is damaged: rows of similarities do not fit: {AGAIN}")
-    if (np.diff(image) < 0).any() or (np.diff(parts) <= 0).any():
-        raise UserError(f"{path} is damaged: images or parts are not in order: {AGAIN}")
-    similarity = csr_array((data["data"], data["indices"], indptr), shape=(len(image), len(parts)))
-    return Matched(Candidates(similarity, image, data["boxes"], data["region"]), parts, data.get("pairs"))

@@ -21,7 +21,7 @@ from scipy.sparse import csr_array
 from threadpoolctl import threadpool_limits
 
 from visual_summaries.clustering.clusters.affinity import Clusters, propagate
-from visual_summaries.clustering.clusters.matched import Matched, read_matched
+from visual_summaries.clustering.clusters.matched import Matched
 from visual_summaries.clustering.descriptors.hog import describe
 from visual_summaries.clustering.metrics.baselines import (
     agglomerate,
@@ -39,6 +39,7 @@ from visual_summaries.masks.errors import UserError
 from visual_summaries.summaries.evaluation.ground_truth import DRAWS, Truth, image_of_parts, mean
 from visual_summaries.summaries.progress import Tick
 from visual_summaries.summaries.settings import Settings, override
+from visual_summaries.summaries.similarity_file import read_matched
 from visual_summaries.summaries.store import Run
 
 METHODS = ("summaries", "random", "kmeans", "agglomerative")

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from visual_summaries.clustering.clusters.affinity import Clusters, propagate
 from visual_summaries.clustering.clusters.complete import complete
-from visual_summaries.clustering.clusters.matched import Matched, read_matched
+from visual_summaries.clustering.clusters.matched import Matched
 from visual_summaries.clustering.clusters.merge import merge
 from visual_summaries.clustering.clusters.prune import cohere, goal, one_per_image, pairwise_ssim, patch, prune
 from visual_summaries.masks.errors import UserError
@@ -22,6 +22,7 @@ from visual_summaries.summaries.folders import inside
 from visual_summaries.summaries.names import carry_names, read_names, write_names
 from visual_summaries.summaries.progress import say
 from visual_summaries.summaries.settings import Settings
+from visual_summaries.summaries.similarity_file import read_matched
 from visual_summaries.summaries.store import PartRow, Run, read_summaries
 from visual_summaries.summaries.summary import Member, Summary
 

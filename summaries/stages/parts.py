@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from visual_summaries.clustering.clusters.matched import Candidates, Matched, write_matched
+from visual_summaries.clustering.clusters.matched import Candidates, Matched
 from visual_summaries.clustering.descriptors.choose import deep_encoder
 from visual_summaries.clustering.descriptors.hog import describe
 from visual_summaries.clustering.descriptors.projection import learn
@@ -32,6 +32,7 @@ from visual_summaries.summaries.files import digest, write_npz
 from visual_summaries.summaries.folders import inside, remove_files
 from visual_summaries.summaries.progress import Tick, progress, say
 from visual_summaries.summaries.settings import Settings
+from visual_summaries.summaries.similarity_file import write_matched
 from visual_summaries.summaries.store import Run
 
 Network = Callable[[], AbstractContextManager[Classifier]]

@@ -16,13 +16,14 @@ import pytest
 from PIL import Image
 from scipy.sparse import csr_array
 
-from visual_summaries.clustering.clusters.matched import Candidates, Matched, write_matched
+from visual_summaries.clustering.clusters.matched import Candidates, Matched
 from visual_summaries.clustering.options import AffinityOptions
 from visual_summaries.masks.networks.models import Classifier, load_classifier
 from visual_summaries.summaries.cli import main
 from visual_summaries.summaries.files import write_csv, write_json, write_npz, write_png
 from visual_summaries.summaries.pages.drawing import Picture
 from visual_summaries.summaries.settings import Settings, override, plain
+from visual_summaries.summaries.similarity_file import write_matched
 from visual_summaries.summaries.store import ImageRow, MaskRow, PartRow, Run
 from visual_summaries.summaries.summary import Member, Summary
 

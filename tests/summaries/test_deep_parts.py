@@ -5,12 +5,12 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from visual_summaries.clustering.clusters.matched import read_matched
 from visual_summaries.clustering.descriptors.deep import DeepEncoder
 from visual_summaries.masks.networks.models import load_classifier
 from visual_summaries.summaries.arrays import ANYTHING, read_arrays
 from visual_summaries.summaries.folders import claimed
 from visual_summaries.summaries.settings import override
+from visual_summaries.summaries.similarity_file import read_matched
 from visual_summaries.summaries.stages.parts import run_matching
 
 NUMBERS = 8

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from visual_summaries.clustering.clusters.affinity import propagate
-from visual_summaries.clustering.clusters.matched import read_matched
 from visual_summaries.masks.errors import UserError
 from visual_summaries.summaries.cli import main
 from visual_summaries.summaries.cli.status import describe
+from visual_summaries.summaries.similarity_file import read_matched
 from visual_summaries.summaries.store import Run
 
 pytestmark = pytest.mark.usefixtures("small_pictures")

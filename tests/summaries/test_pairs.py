@@ -8,11 +8,12 @@ import pytest
 from scipy.sparse import csr_array
 
 from visual_summaries.clustering.clusters import matched
-from visual_summaries.clustering.clusters.matched import Candidates, Matched, read_matched, write_matched
+from visual_summaries.clustering.clusters.matched import Candidates, Matched
 from visual_summaries.clustering.matching.pairs import encode, nearest_pairs
 from visual_summaries.clustering.options import count_neighbours
 from visual_summaries.masks.networks.models import load_classifier
 from visual_summaries.summaries.cli import main
+from visual_summaries.summaries.similarity_file import read_matched, write_matched
 from visual_summaries.summaries.stages.clusters import run_clusters
 from visual_summaries.summaries.store import Run
 

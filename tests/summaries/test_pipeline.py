@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 
 from visual_summaries import summaries
-from visual_summaries.clustering.clusters.matched import read_matched
 from visual_summaries.masks.errors import UserError
 from visual_summaries.summaries.pages.gallery import write_gallery
 from visual_summaries.summaries.pipeline import STAGES, Job, run
 from visual_summaries.summaries.settings import override
+from visual_summaries.summaries.similarity_file import read_matched
 from visual_summaries.summaries.stages.clusters import run_clusters
 from visual_summaries.summaries.store import Run
 
