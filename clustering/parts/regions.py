@@ -26,7 +26,7 @@ def regions(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
     Raises:
         ValueError: The mask is not a bool array of two dimensions.
 
-    Example:
+    Examples:
         >>> regions(np.array([[True, False, True], [False, False, True]])).tolist()
         [[2, 0, 1], [0, 0, 1]]
     """

@@ -22,7 +22,7 @@ def is_safe_id(text: str) -> bool:
     Not empty, at most :data:`MAX_ID_BYTES` of UTF-8, no ``/`` or ``\``, no control characters, no lone surrogates (what
     Python makes of bytes that are no UTF-8), not beginning with a dot.
 
-    Example:
+    Examples:
         >>> [is_safe_id(text) for text in ("n03028079_12", "../../x", ".hidden", "a/b", "")]
         [True, False, False, False, False]
     """
