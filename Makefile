@@ -33,7 +33,7 @@ docs: install
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 dist: install
-	rm -rf dist
+	rm -rf dist *.egg-info # what an earlier build listed would be packed again
 	$(BIN)/python -m build --outdir dist
 
 results: install

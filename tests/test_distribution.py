@@ -1,5 +1,6 @@
 """A wheel, built from the source distribution, holds every file of the packages."""
 
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -26,8 +27,13 @@ def package_files() -> set[str]:
 @pytest.fixture(scope="module")
 def distributions(tmp_path_factory):
     pytest.importorskip("build")
-    out = tmp_path_factory.mktemp("dist")
-    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), str(ROOT)]
+    # a copy, because setuptools also takes what an earlier build has listed in *.egg-info
+    source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("dist")
+    for name in ("visual_summaries", *PACKAGES):
+        shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), str(source)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=out)
     assert done.returncode == 0, done.stdout + done.stderr
     return out

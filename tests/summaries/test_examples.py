@@ -1,4 +1,4 @@
-"""The examples in the help and in the README are commands as they are, of folders that `make demo` leaves."""
+"""The examples in the help, in the README and in docs/ are commands as they are, of folders that `make demo` leaves."""
 
 import functools
 import importlib
@@ -27,11 +27,14 @@ QUICK = ("status", "name", "gallery", "cluster")
 DOWNLOADED = {"PF-WILLOW"}
 """What an example needs that no command here makes."""
 
-README = [
-    " ".join(line.split("#")[0].split())
-    for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
-    if line.startswith("    visual-summaries ")
-]
+DOCUMENTED = sorted(
+    {
+        " ".join(line.split("#")[0].split())
+        for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if line.startswith("    visual-summaries ")
+    }
+)
 
 
 class Read(Exception):  # noqa: N818 - no error
@@ -110,10 +113,10 @@ def test_quick_examples_work(name, done, tmp_path, monkeypatch, capfd):
     assert main(shlex.split(OF_COMMANDS[name])[1:]) == 0, capfd.readouterr().err
 
 
-@pytest.mark.parametrize("line", README)
-def test_commands_in_the_readme_are_read(line, read):
+@pytest.mark.parametrize("line", DOCUMENTED)
+def test_commands_in_the_documents_are_read(line, read):
     read(line)
 
 
-def test_there_are_commands_in_the_readme():
-    assert len(README) >= 8
+def test_there_are_commands_in_the_documents():
+    assert len(DOCUMENTED) >= 8
