@@ -42,7 +42,8 @@ from visual_summaries.summaries.files import Count, hash_file, read_json, write_
 from visual_summaries.summaries.folders import claimed, inside, remove_files
 from visual_summaries.summaries.pages.drawing import member_picture
 from visual_summaries.summaries.pages.gallery_pictures import jpeg
-from visual_summaries.summaries.pipeline import PACKAGES
+from visual_summaries.summaries.pipeline import IMAGE_CHAIN
+from visual_summaries.summaries.pipeline.engine import packages
 from visual_summaries.summaries.progress import progress, say
 from visual_summaries.summaries.settings import plain
 from visual_summaries.summaries.store import Run
@@ -163,7 +164,7 @@ def _build(
             "tuned_controls": {method.name: _tuned(method, material) for method in methods[1:]},
             "images": {role: len(album.names) for role, album in vars(parts).items()},
             "skipped": skipped,
-            "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+            "versions": {name: importlib.metadata.version(name) for name in packages(IMAGE_CHAIN)},
         },
     )
     write_arrays(out, model)  # from here on the folder holds no model, until the last file is there

@@ -11,7 +11,8 @@ import tyro
 from tqdm import tqdm
 
 from visual_summaries.summaries.cli.parsing import parse, told
-from visual_summaries.summaries.pipeline import STAGES
+from visual_summaries.summaries.pipeline.engine import states
+from visual_summaries.summaries.pipeline.image_chain import IMAGE_CHAIN
 from visual_summaries.summaries.store import Run, find_runs, read_images
 
 EXAMPLE = "visual-summaries status runs/demo"
@@ -36,26 +37,16 @@ def describe(run: Run) -> list[str]:
     """The state of a run, line by line."""
     target = run.info.get("target", {}).get("name", "?")
     lines = [f"{run.path}: {target}, model {run.info.get('model', {}).get('spec', '?')}"]
-    for name in STAGES:
-        stage = run.info["stages"].get(name)
-        if stage is None:
-            lines.append(f"  {name:<10} left")
-        elif stage.get("status") != "done":
-            lines.append(f"  {name:<10} started{_partly(run, name)}: the same command again continues")
+    for stage in states(run.path, IMAGE_CHAIN):
+        if stage.status == "left":
+            lines.append(f"  {stage.name:<10} left")
+        elif stage.status == "started":
+            partly = f", {stage.found} of {stage.expected} files" if stage.found < stage.expected else ""
+            lines.append(f"  {stage.name:<10} started{partly}: the same command again continues")
         else:
-            counts = ", ".join(f"{what} {count}" for what, count in stage.get("counts", {}).items())
-            lines.append(f"  {name:<10} done in {tqdm.format_interval(stage.get('seconds', 0))} ({counts})")
+            counts = ", ".join(f"{what} {count}" for what, count in stage.counts.items())
+            lines.append(f"  {stage.name:<10} done in {tqdm.format_interval(stage.seconds)} ({counts})")
     if (run.path / "images.csv").exists():
         reasons = Counter(row.reason for row in read_images(run.path) if row.status == "skipped")
         lines += [f"  skipped {count}: {reason}" for reason, count in reasons.most_common()]
     return lines
-
-
-def _partly(run: Run, stage: str) -> str:
-    """How many images a started stage has behind it."""
-    places = {"masks": run.path / "masks", "proposals": run.path / "work" / "proposals"}
-    if stage not in places or not (run.path / "images.csv").exists():
-        return ""
-    ids = [row.id for row in read_images(run.path) if row.status == "ok"]
-    done = sum((places[stage] / f"{image}.npz").exists() for image in ids)
-    return f", {done} of {len(ids)} images"

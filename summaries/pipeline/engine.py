@@ -1,19 +1,20 @@
-"""Stages with keys, and the record of what was done.
+"""Stages, chains of stages, and the record of what was done.
 
 A stage is one value: its name, what its progress counts, a version, what its result depends on, the files it leaves,
-and the work. A chain is a tuple of stages. A stage whose version and inputs are those in ``run.json``, and whose files
-are there, is left alone; so the same command continues after a kill, and a changed option recomputes just what
-depends on it, and says so. Whoever changes a stage's results raises its version.
+and the work. A chain is a sequence of stages in the order in which data flows; what runs stages, does them again,
+reports their state or lists their libraries takes a chain, so that another chain is another list. A stage whose version
+and inputs are those in ``run.json``, and whose files are there, is kept. So the same command continues after a kill,
+and a changed option recomputes only what depends on it. Whoever changes a stage's results raises its version.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from visual_summaries.summaries.files import hash_file, write_json
 from visual_summaries.summaries.progress import Tick, progress, say
@@ -24,19 +25,19 @@ Context = TypeVar("Context")
 
 @dataclass(frozen=True)
 class Stage(Generic[Context]):
-    """A stage of a chain; its functions take the context of a run.
+    """A stage of a chain.
 
     Attributes:
-        name: What it is called.
-        unit: What its progress counts.
+        name: Its name in messages and in the record.
+        unit: What its progress counts, in the plural.
         version: Raised by whoever changes its results.
         packages: Libraries that its results depend on; their versions are recorded.
-        inputs: Plain data that the result depends on, besides the version.
-        files: What it leaves.
-        work: Does it, and gives counts for the record.
-        network: Whether the work asks the network.
-        watched: Those of its files, relative to the run folder, that nobody but the stage changes: one that is not as
-            it was left is made again.
+        inputs: From the context of a run, plain data that the result depends on, besides the version.
+        files: From the run folder, the files that the stage leaves there.
+        work: Does the stage; returns counts for the record.
+        network: Whether the work calls the network.
+        watched: Files of the stage, relative to the run folder, that only the stage changes. If one of them is not
+            as the stage left it, the stage is done again.
     """
 
     name: str
@@ -44,10 +45,75 @@ class Stage(Generic[Context]):
     version: int
     packages: tuple[str, ...]
     inputs: Callable[[Context], dict[str, Any]]
-    files: Callable[[Context], list[Path]]
+    files: Callable[[Path], list[Path]]
     work: Callable[[Context, Tick], dict[str, Any]]
     network: Callable[[Context], bool] = lambda _: False
     watched: tuple[str, ...] = ()
+
+
+Chain = Sequence[Stage[Context]]
+"""Stages in the order in which data flows; no two with one name."""
+
+
+@dataclass(frozen=True)
+class State:
+    """How far one stage of a run is.
+
+    Attributes:
+        name: Of the stage.
+        status: "left" if it was never started.
+        seconds: Time that it took, if it is done.
+        counts: What it counted, if it is done.
+        found: How many of its files exist, if it was interrupted.
+        expected: How many files it leaves, as far as this is known, if it was interrupted.
+    """
+
+    name: str
+    status: Literal["left", "started", "done"]
+    seconds: float = 0.0
+    counts: dict[str, Any] = field(default_factory=dict)
+    found: int = 0
+    expected: int = 0
+
+
+def names(chain: Chain[Any]) -> tuple[str, ...]:
+    """The names of the stages of a chain."""
+    return tuple(stage.name for stage in chain)
+
+
+def packages(chain: Chain[Any]) -> tuple[str, ...]:
+    """This program and the libraries that the results of a chain depend on, sorted."""
+    return ("visual-summaries", *sorted({name for stage in chain for name in stage.packages}))
+
+
+def split(chain: Chain[Context], name: str) -> tuple[Chain[Context], Chain[Context]]:
+    """The stages before a stage, and this stage with those after it.
+
+    Raises:
+        ValueError: If the chain has no stage of this name.
+    """
+    place = names(chain).index(name)
+    return chain[:place], chain[place:]
+
+
+def states(out: Path, chain: Chain[Any]) -> list[State]:
+    """How far each stage of a chain is in a run folder.
+
+    Raises:
+        UserError: If the folder is not a run folder, or is damaged.
+    """
+    records, found = read_record(out)["stages"], []
+    for stage in chain:
+        record = records.get(stage.name)
+        if record is None:
+            found.append(State(stage.name, "left"))
+        elif record.get("status") == "done":
+            found.append(State(stage.name, "done", record.get("seconds", 0.0), record.get("counts", {})))
+        else:
+            files = stage.files(out)
+            there = sum(file.exists() for file in files)
+            found.append(State(stage.name, "started", found=there, expected=len(files)))
+    return found
 
 
 class Pipeline:
@@ -78,9 +144,14 @@ class Pipeline:
         return (
             same
             and stage.name not in self.force
-            and all(file.exists() for file in stage.files(context))
+            and all(file.exists() for file in stage.files(self.out))
             and before.get("digests", {}) == self._digests(stage)
         )
+
+    def run(self, chain: Iterable[Stage[Context]], context: Context) -> None:
+        """Does the stages of a chain, or of a part of one, in their order."""
+        for stage in chain:
+            self.do(stage, context)
 
     def do(self, stage: Stage[Context], context: Context) -> None:
         """Does a stage, unless it is done."""

@@ -1,101 +1,22 @@
 """The chain of stages from a folder of images to a gallery.
 
-===========  ==============================================  =============================================
-stage        reads                                           writes
-===========  ==============================================  =============================================
-images       the class folder                                images.csv, frames/ID.png
-masks        frames                                          masks/ID.npz, masks/ID.png, masks.csv
-proposals    frames                                          work/proposals/ID.npz
-matching     frames, binary masks, proposals                 work/matching/, work/similarity.npz
-clusters     frames, similarity                              parts.csv, summaries.json, names
-gallery      all of the above                                gallery/, summary-NN.png
-===========  ==============================================  =============================================
-
-Everything under ``work/`` can be deleted; it is made again when it is needed. What a stage does stands in
-``summaries/stages/`` and is imported when it is done, so that the list costs nothing.
+A stage is defined by its entry in `IMAGE_CHAIN` and by the small functions above it. Its work is in
+``summaries/stages/`` and is imported when the stage is done, so that importing the chain costs little. Everything that
+a stage leaves under ``work/`` can be deleted; it is made again when it is needed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from visual_summaries.masks.inputs.ids import recorded_path
-from visual_summaries.summaries.backend import cores
 from visual_summaries.summaries.files import digest, hash_file
-from visual_summaries.summaries.pipeline.engine import Stage
+from visual_summaries.summaries.pipeline.engine import Chain, Stage
+from visual_summaries.summaries.pipeline.image_context import ImageContext
 from visual_summaries.summaries.progress import Tick
 from visual_summaries.summaries.store import Run, frame_path, read_images
-
-if TYPE_CHECKING:
-    from visual_summaries.masks.networks.classifier import Classifier
-    from visual_summaries.summaries.record import Record
-    from visual_summaries.summaries.settings import Settings
-
-
-@dataclass(frozen=True)
-class ImageContext:
-    """What the stages of a run need.
-
-    Attributes:
-        out: The run folder.
-        info: Its record; class, frame and network stand in it.
-        settings: Options of every stage.
-        folder: Images of one class.
-        limit: At most so many images that are not skipped; None for all.
-        keep_misclassified: Whether images that the network gives to another class stay.
-        masks: Folder of masks made elsewhere, which take the place of the mask stage; None for none.
-        seed: Of every random choice.
-        jobs: Processes, >= 1; None for one a core.
-        device: Name of the device: cpu, cuda or cuda:0 and so on.
-        network: Gives the network, to be used inside its context.
-        again: Name of a stage that is done from scratch; empty for none.
-    """
-
-    out: Path
-    info: Record
-    settings: Settings
-    folder: Path
-    limit: int | None
-    keep_misclassified: bool
-    masks: Path | None
-    seed: int
-    jobs: int | None
-    device: str
-    network: Callable[[], AbstractContextManager[Classifier]]
-    again: str = ""
-
-    @property
-    def target(self) -> int | None:
-        """The class; None where each image has its own."""
-        index: int | None = self.info["target"]["index"]
-        return index
-
-    @property
-    def processes(self) -> int:
-        """How many processes a stage may start."""
-        return self.jobs or cores()
-
-    @property
-    def fingerprint(self) -> str:
-        """Of the network."""
-        return str(self.info["model"]["fingerprint"])
-
-    @property
-    def frames(self) -> str:
-        """A hash of the images that are used and of how frames are cut of them."""
-        used = digest([(row.id, row.sha256) for row in read_images(self.out) if row.status == "ok"])
-        return digest([used, self.info["frame"]])
-
-    def options(self, *stages: str) -> dict[str, Any]:
-        """The options of some stages, as plain data."""
-        from visual_summaries.summaries.settings import plain
-
-        values = plain(self.settings)
-        return {name: values[name] for name in stages}
 
 
 def _mark(path: Path) -> str:
@@ -123,10 +44,13 @@ def _images_inputs(context: ImageContext) -> dict[str, Any]:
     }
 
 
-def _images_files(context: ImageContext) -> list[Path]:
-    table = context.out / "images.csv"
-    used = [row.id for row in read_images(context.out) if row.status == "ok"] if table.exists() else []
-    return [table, *(frame_path(context.out, image) for image in used)]
+def _used(out: Path) -> list[str]:
+    """Ids of the images that are used; none while the table of images does not exist."""
+    return [row.id for row in read_images(out) if row.status == "ok"] if (out / "images.csv").exists() else []
+
+
+def _images_files(out: Path) -> list[Path]:
+    return [out / "images.csv", *(frame_path(out, image) for image in _used(out))]
 
 
 def _images_work(context: ImageContext, tick: Tick) -> dict[str, Any]:
@@ -165,12 +89,9 @@ def _masks_inputs(context: ImageContext) -> dict[str, Any]:
     return _masks_options(context) | {"images": digest([(row.id, row.sha256, targets[row.id]) for row in rows])}
 
 
-def _masks_files(context: ImageContext) -> list[Path]:
-    masks = context.out / "masks"
-    return [
-        context.out / "masks.csv",
-        *(masks / f"{image}{suffix}" for image in Run(context.out).ids for suffix in (".npz", ".png")),
-    ]
+def _masks_files(out: Path) -> list[Path]:
+    masks = (out / "masks" / f"{image}{suffix}" for image in _used(out) for suffix in (".npz", ".png"))
+    return [out / "masks.csv", *masks]
 
 
 def _masks_work(context: ImageContext, tick: Tick) -> dict[str, Any]:
@@ -199,8 +120,8 @@ def _proposals_inputs(context: ImageContext) -> dict[str, Any]:
     }
 
 
-def _proposals_files(context: ImageContext) -> list[Path]:
-    return [context.out / "work" / "proposals" / f"{image}.npz" for image in Run(context.out).ids]
+def _proposals_files(out: Path) -> list[Path]:
+    return [out / "work" / "proposals" / f"{image}.npz" for image in _used(out)]
 
 
 def _proposals_work(context: ImageContext, tick: Tick) -> dict[str, Any]:
@@ -225,8 +146,8 @@ def _matching_inputs(context: ImageContext) -> dict[str, Any]:
     return inputs | ({"model": context.fingerprint} if _matching_network(context) else {})
 
 
-def _matching_files(context: ImageContext) -> list[Path]:
-    return [context.out / "work" / "similarity.npz"]
+def _matching_files(out: Path) -> list[Path]:
+    return [out / "work" / "similarity.npz"]
 
 
 def _matching_work(context: ImageContext, tick: Tick) -> dict[str, Any]:
@@ -250,8 +171,8 @@ def _clusters_inputs(context: ImageContext) -> dict[str, Any]:
     )
 
 
-def _clusters_files(context: ImageContext) -> list[Path]:
-    return [context.out / "parts.csv", context.out / "summaries.json"]
+def _clusters_files(out: Path) -> list[Path]:
+    return [out / "parts.csv", out / "summaries.json"]
 
 
 def _clusters_work(context: ImageContext, tick: Tick) -> dict[str, Any]:
@@ -269,8 +190,8 @@ def _gallery_inputs(context: ImageContext) -> dict[str, Any]:
     return tables | {"names": digest(sorted(run.names.items())), "masks": digest(masks)} | shown
 
 
-def _gallery_files(context: ImageContext) -> list[Path]:
-    return [context.out / "gallery" / "index.html"]
+def _gallery_files(out: Path) -> list[Path]:
+    return [out / "gallery" / "index.html"]
 
 
 def _gallery_work(context: ImageContext, tick: Tick) -> dict[str, Any]:
@@ -283,56 +204,70 @@ def _gallery_work(context: ImageContext, tick: Tick) -> dict[str, Any]:
 
 MASKS_VERSION = 2
 
-IMAGE_CHAIN: tuple[Stage[ImageContext], ...] = (
+IMAGE_CHAIN: Chain[ImageContext] = (
+    # class folder -> images.csv, frames/ID.png
     Stage(
-        "images",
-        "images",
-        1,
-        ("pillow", "torch", "torchvision", "timm"),
-        _images_inputs,
-        _images_files,
-        _images_work,
+        name="images",
+        unit="images",
+        version=1,
+        packages=("pillow", "torch", "torchvision", "timm"),
+        inputs=_images_inputs,
+        files=_images_files,
+        work=_images_work,
         network=lambda _: True,
     ),
+    # frames -> masks/ID.npz, masks/ID.png, masks.csv
     Stage(
-        "masks",
-        "images",
-        MASKS_VERSION,
-        ("torch", "torchvision", "timm", "numpy", "scikit-image"),
-        _masks_inputs,
-        _masks_files,
-        _masks_work,
+        name="masks",
+        unit="images",
+        version=MASKS_VERSION,
+        packages=("torch", "torchvision", "timm", "numpy", "scikit-image"),
+        inputs=_masks_inputs,
+        files=_masks_files,
+        work=_masks_work,
         network=lambda _: True,
     ),
+    # frames -> work/proposals/ID.npz
     Stage(
-        "proposals",
-        "images",
-        1,
-        ("opencv-contrib-python-headless", "scikit-image", "numpy"),
-        _proposals_inputs,
-        _proposals_files,
-        _proposals_work,
+        name="proposals",
+        unit="images",
+        version=1,
+        packages=("opencv-contrib-python-headless", "scikit-image", "numpy"),
+        inputs=_proposals_inputs,
+        files=_proposals_files,
+        work=_proposals_work,
     ),
+    # frames, binary masks, proposals -> work/matching/ while it is done, work/similarity.npz
     Stage(
-        "matching",
-        "pairs",
-        1,
-        ("torch", "torchvision", "timm", "numpy", "scipy"),
-        _matching_inputs,
-        _matching_files,
-        _matching_work,
+        name="matching",
+        unit="pairs",
+        version=1,
+        packages=("torch", "torchvision", "timm", "numpy", "scipy"),
+        inputs=_matching_inputs,
+        files=_matching_files,
+        work=_matching_work,
         network=_matching_network,
         watched=("work/similarity.npz",),
     ),
+    # frames, similarity -> parts.csv, summaries.json, names
     Stage(
-        "clusters",
-        "clusters",
-        2,
-        ("scikit-learn", "scikit-image", "scipy", "numpy"),
-        _clusters_inputs,
-        _clusters_files,
-        _clusters_work,
+        name="clusters",
+        unit="clusters",
+        version=2,
+        packages=("scikit-learn", "scikit-image", "scipy", "numpy"),
+        inputs=_clusters_inputs,
+        files=_clusters_files,
+        work=_clusters_work,
     ),
-    Stage("gallery", "pictures", 1, ("pillow", "jinja2"), _gallery_inputs, _gallery_files, _gallery_work),
+    # all of the above -> gallery/, summary-NN.png
+    Stage(
+        name="gallery",
+        unit="pictures",
+        version=1,
+        packages=("pillow", "jinja2"),
+        inputs=_gallery_inputs,
+        files=_gallery_files,
+        work=_gallery_work,
+    ),
 )
 """In the order in which data flows."""

@@ -8,7 +8,8 @@ import pytest
 from visual_summaries import summaries
 from visual_summaries.summaries.cli import main
 from visual_summaries.summaries.names import exemplar_of
-from visual_summaries.summaries.pipeline import STAGES, Job, run
+from visual_summaries.summaries.pipeline import IMAGE_CHAIN, Job, run
+from visual_summaries.summaries.pipeline.engine import names
 from visual_summaries.summaries.settings import override
 from visual_summaries.summaries.store import Run
 
@@ -25,7 +26,7 @@ def test_the_same_command_changes_nothing(folder, copy, stages_done):
     before = files(copy)
     did, messages = stages_done(folder.arguments(out=copy))
     assert did == set()
-    assert messages.splitlines() == [f"{stage}: unchanged, kept" for stage in STAGES]
+    assert messages.splitlines() == [f"{stage}: unchanged, kept" for stage in names(IMAGE_CHAIN)]
     assert files(copy) == before
 
 
@@ -158,7 +159,7 @@ def test_status_tells_what_is_done_left_and_skipped(copy, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith(f"{copy}: textured")
     assert [line.split()[:2] for line in lines[1:7]] == [
-        *([stage, "done"] for stage in STAGES[:4]),
+        *([stage, "done"] for stage in names(IMAGE_CHAIN)[:4]),
         ["clusters", "started:"],
         ["gallery", "left"],
     ]

@@ -6,7 +6,8 @@ from PIL import Image
 
 from visual_summaries.clustering.options import ProposalOptions
 from visual_summaries.masks.errors import UserError
-from visual_summaries.summaries.pipeline import STAGES, Job, run
+from visual_summaries.summaries.pipeline import IMAGE_CHAIN, Job, run
+from visual_summaries.summaries.pipeline.engine import names
 from visual_summaries.summaries.store import Run
 
 pytestmark = pytest.mark.usefixtures("small_pictures")
@@ -45,7 +46,7 @@ def test_masks_made_elsewhere_take_the_place_of_the_stage(folder, classifier, el
 
 def test_the_whole_chain_on_masks_made_elsewhere(folder, elsewhere, stages_done, tmp_path):
     did, _ = stages_done(folder.arguments("--masks", str(elsewhere), "--limit", "3", out=tmp_path / "run"))
-    assert did == set(STAGES)
+    assert did == set(names(IMAGE_CHAIN))
     boxes = np.array([part.box for part in Run(tmp_path / "run").parts])
     assert len(boxes)
     margin = ProposalOptions().margin * 96 / 224

@@ -10,7 +10,8 @@ from PIL import Image
 from visual_summaries import summaries
 from visual_summaries.masks.errors import UserError
 from visual_summaries.summaries.pages.gallery import write_gallery
-from visual_summaries.summaries.pipeline import STAGES, Job, run
+from visual_summaries.summaries.pipeline import IMAGE_CHAIN, Job, run
+from visual_summaries.summaries.pipeline.engine import names
 from visual_summaries.summaries.settings import override
 from visual_summaries.summaries.similarity_file import read_matched
 from visual_summaries.summaries.stages.clusters import run_clusters
@@ -46,7 +47,7 @@ def test_the_record_of_the_run(done, folder):
     assert info["target"] == {"index": 0, "name": "textured", "wordnet": ""}
     assert info["model"]["spec"] == folder.model
     assert info["model"]["fingerprint"]
-    assert list(info["stages"]) == list(STAGES)
+    assert list(info["stages"]) == list(names(IMAGE_CHAIN))
     for stage in info["stages"].values():
         assert stage["status"] == "done"
         assert stage["seconds"] >= 0
