@@ -66,7 +66,12 @@ class Clusters:
 
 
 def ranked(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Similarities >= 0 of any shape on the scale of ranks, in [0, 1]; zeros stay, ties share their highest rank."""
+    """Similarities >= 0 of any shape on the scale of ranks, in [0, 1]; zeros stay, ties share their highest rank.
+
+    Examples:
+        >>> ranked(np.array([0.0, 7.0, 9.0, 0.1, 0.1], np.float32)).tolist()
+        [0.0, 0.75, 1.0, 0.5, 0.5]
+    """
     scaled = np.zeros_like(matrix)
     positive = matrix > 0
     if positive.any():
@@ -90,6 +95,13 @@ def propagate(
 
     Raises:
         ValueError: If the matrix is not square.
+
+    Examples:
+        >>> matrix = np.full((6, 6), 0.1, np.float32)
+        >>> matrix[:3, :3] = matrix[3:, 3:] = 0.9
+        >>> found = propagate(matrix)
+        >>> len(found.exemplars), found.labels.tolist()
+        (2, [0, 0, 0, 1, 1, 1])
     """
     options = options or AffinityOptions()
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:

@@ -56,6 +56,16 @@ def complete(
 
     Returns:
         For each summary the boxes that belong to it, at most one an image, the exemplar first, then by falling score.
+
+    Examples:
+        >>> images = np.array([0, 1, 2])  # of three boxes, the first two of which are parts
+        >>> similarity = csr_array(np.array([[0, 0.9], [0.9, 0], [0.8, 0.7]], np.float32))
+        >>> summary = np.array([0, 1])
+        >>> nothing = np.zeros(0, np.int64)
+        >>> further = {"centres": [summary[:1]], "taken": nothing, "closed": [nothing], "goal": 0.5}
+        >>> found = complete([summary], similarity, images, images[:2], **further)
+        >>> found[0].tolist()  # the box of the third image joins
+        [0, 1, 2]
     """
     options = options or PruneOptions()
     images = 1 + int(boxes_image.max(initial=-1))

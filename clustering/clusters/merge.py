@@ -44,6 +44,15 @@ def merge(
 
     Returns:
         The summaries, by their numbers in rising order, of each that stays; in the order of their first ones.
+
+    Examples:
+        >>> alike = np.ones((4, 4), np.float32) - np.eye(4, dtype=np.float32)
+        >>> members, images = [np.array([0, 1]), np.array([2, 3])], np.arange(4)
+        >>> pairs = np.array([[0, 2], [0, 3], [1, 2], [1, 3]])
+        >>> merge(members, csr_array(alike), images, pairs, goal=0.5, options=PruneOptions(min_members=4))
+        [[0, 1]]
+        >>> merge(members, csr_array(alike), images, pairs, goal=0.5)  # by default five similarities have to be known
+        [[0], [1]]
     """
     options = options or PruneOptions()
     count, images = len(members), 1 + max(int(indices.max(initial=-1)) for indices in (image, pairs))

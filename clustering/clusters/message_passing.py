@@ -64,6 +64,12 @@ def pass_messages(
         iterations: At most, >= 1.
         convergence: Iterations without a change after which it has converged, >= 1.
         seed: Of the noise that breaks ties.
+
+    Examples:
+        >>> block = np.ones((3, 3), np.float32)
+        >>> found = pass_messages(csr_array(np.kron(np.eye(2, dtype=np.float32), block)), 0.5)
+        >>> found.labels.tolist(), len(found.exemplars)
+        ([0, 0, 0, 1, 1, 1], 2)
     """
     graph = _with_diagonal(similarity, preference)
     noise = np.random.default_rng(seed).standard_normal(len(graph.data), dtype=np.float32)

@@ -77,6 +77,10 @@ def one_per_image(similarity: NDArray[np.float32], image: NDArray[np.int64]) -> 
 
     Returns:
         Indices into the members, by falling similarity; ties go to the earlier member.
+
+    Examples:
+        >>> one_per_image(np.array([1.0, 0.5, 0.8]), np.array([0, 1, 1])).tolist()
+        [0, 2]
     """
     order = np.argsort(-similarity, kind="stable")
     _, first = np.unique(image[order], return_index=True)
@@ -90,6 +94,11 @@ def patch(image: NDArray[np.uint8], box: NDArray[np.float32], side: int) -> NDAr
         image: uint8 RGB (H, W, 3).
         box: (4,) xyxy in pixels.
         side: In pixels.
+
+    Examples:
+        >>> image = np.full((10, 10, 3), 200, np.uint8)
+        >>> patch(image, np.array([2, 2, 8, 6], np.float32), 4).tolist()[0]
+        [200, 200, 200, 200]
     """
     x0, y0, x1, y1 = np.rint(box).astype(int)
     crop = cv2.cvtColor(np.ascontiguousarray(image[max(y0, 0) : y1, max(x0, 0) : x1]), cv2.COLOR_RGB2GRAY)
@@ -99,7 +108,13 @@ def patch(image: NDArray[np.uint8], box: NDArray[np.float32], side: int) -> NDAr
 
 
 def pairwise_ssim(patches: Sequence[NDArray[np.uint8]]) -> NDArray[np.float64]:
-    """SSIM of all pairs of patches, of the second as it is or mirrored; (K, K), symmetric, 1 on the diagonal."""
+    """SSIM of all pairs of patches, of the second as it is or mirrored; (K, K), symmetric, 1 on the diagonal.
+
+    Examples:
+        >>> ramp = np.tile(np.arange(0, 160, 10, dtype=np.uint8), (16, 1))
+        >>> pairwise_ssim([ramp, ramp[:, ::-1]]).round(6).tolist()  # the same, mirrored
+        [[1.0, 1.0], [1.0, 1.0]]
+    """
     matrix = np.eye(len(patches))
     for i, one in enumerate(patches):
         for j in range(i):
@@ -119,6 +134,11 @@ def cohere(similarities: Sequence[NDArray[np.float32]], options: PruneOptions | 
 
     Returns:
         A judgement a cluster, in the same order.
+
+    Examples:
+        >>> tight, loose = np.full((5, 5), 0.9, np.float32), np.full((5, 5), 0.1, np.float32)
+        >>> [one.reason for one in cohere([tight, loose])]
+        ['', "median similarity 0.1 is under the class's 0.42"]
     """
     options = options or PruneOptions()
     wanted = goal(similarities, options)
@@ -131,6 +151,11 @@ def goal(similarities: Sequence[NDArray[np.float32]], options: PruneOptions | No
     Args:
         similarities: As for `cohere`.
         options: Hyperparameters.
+
+    Examples:
+        >>> clusters = [np.full((5, 5), similarity, np.float32) for similarity in (0.1, 0.5, 0.9)]
+        >>> goal(clusters, PruneOptions(similarity_quantile=0.5))
+        0.5
     """
     options = options or PruneOptions()
     return _quantile(similarities, options.min_members, options.similarity_quantile)
@@ -173,6 +198,11 @@ def prune(ssims: Sequence[NDArray[np.float64]], options: PruneOptions | None = N
 
     Returns:
         A verdict a cluster, in the same order.
+
+    Examples:
+        >>> tight, loose = np.full((5, 5), 0.8), np.full((5, 5), 0.1)
+        >>> [one.kept for one in prune([tight, tight, loose])]
+        [True, True, False]
     """
     options = options or PruneOptions()
     medians = [_median(matrix) for matrix in ssims]

@@ -102,6 +102,13 @@ def pool(
 
     Returns:
         float32 (M, grid^2 * sum of C); each map's share has length 1 / sqrt(maps), or 0 where the map is 0.
+
+    Examples:
+        >>> maps = [torch.eye(2).reshape(2, 2, 1).expand(2, 2, 4)]  # one channel above, the other below
+        >>> boxes = np.array([[0, 0, 32, 8], [0, 24, 32, 32]], np.float32)
+        >>> z = pool(maps, boxes, (32, 32), grid=1)
+        >>> np.round(z @ z.T, 2).tolist()
+        [[1.0, 0.0], [0.0, 1.0]]
     """
     shares = torch.from_numpy(boxes / np.array([frame[1], frame[0]] * 2, dtype=np.float32))
     return describe_boxes([one[None] for one in maps], [shares], grid).numpy()
@@ -117,6 +124,12 @@ def describe_boxes(maps: Sequence[Tensor], boxes: Sequence[Tensor], grid: int) -
 
     Returns:
         (sum of M, grid^2 * sum of C), in the order of the images.
+
+    Examples:
+        >>> maps = [torch.ones(2, 5, 8, 8), torch.ones(2, 3, 4, 4)]  # of two images
+        >>> boxes = [torch.tensor([[0.0, 0.0, 0.5, 0.5]]), torch.tensor([[0.0, 0.0, 1.0, 1.0], [0.5, 0.5, 1.0, 1.0]])]
+        >>> tuple(describe_boxes(maps, boxes, grid=2).shape)  # three boxes, 2 x 2 places of 5 + 3 channels
+        (3, 32)
     """
     descriptors = []
     for one in maps:
@@ -138,6 +151,11 @@ def sample(feature_map: Tensor, points: NDArray[np.floating], frame: tuple[int, 
 
     Returns:
         float32 (..., C), of length 1, or 0 where the map is 0.
+
+    Examples:
+        >>> left_and_right = torch.tensor([[[3.0, 0.0]], [[0.0, 5.0]]])  # (2, 1, 2)
+        >>> sample(left_and_right, np.array([[0.0, 16.0], [32.0, 16.0]]), (32, 32)).tolist()
+        [[1.0, 0.0], [0.0, 1.0]]
     """
     places = (2 * points / np.array(frame[::-1]) - 1).astype(np.float32).reshape(1, 1, -1, 2)
     values = functional.grid_sample(

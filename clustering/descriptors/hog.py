@@ -51,6 +51,15 @@ def describe(
 
     Raises:
         ValueError: The image is not uint8 (H, W, 3), or a box has no area.
+
+    Examples:
+        >>> image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+        >>> boxes = np.array([[0, 0, 32, 32], [0, 0, 32, 32], [32, 32, 64, 64]], np.float32)
+        >>> z = describe(image, boxes)
+        >>> z.shape
+        (3, 1984)
+        >>> bool(z[0] @ z[1] > z[0] @ z[2])  # a box is most like itself
+        True
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"image: expected uint8 (H, W, 3), got {image.dtype} {image.shape}")
@@ -113,6 +122,14 @@ def hog(images: NDArray[np.float32]) -> NDArray[np.float32]:
 
     Raises:
         ValueError: The sides are no multiples of 8, or under 24.
+
+    Examples:
+        >>> ramp = np.tile(np.arange(80, dtype=np.float32), (80, 1))[None, :, :, None]  # brighter to the right
+        >>> cells = hog(ramp)
+        >>> cells.shape
+        (1, 8, 8, 31)
+        >>> int(cells[0, 4, 4, :18].argmax())  # the direction of all gradients
+        0
     """
     count, height, width = images.shape[:3]
     if height % CELL or width % CELL or min(height, width) < 3 * CELL:

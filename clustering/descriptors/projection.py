@@ -42,6 +42,11 @@ def learn(
 
     Returns:
         See `basis`.
+
+    Examples:
+        >>> images = [np.eye(3, 6, dtype=np.float32), np.zeros((0, 6), np.float32)]  # the second has no boxes
+        >>> learn([3, 0], images.__getitem__, 2, seed=0).shape
+        (6, 2)
     """
     chosen = spread(counts)
     generator = np.random.default_rng(seed)
@@ -54,7 +59,14 @@ def learn(
 
 
 def spread(counts: Sequence[int]) -> list[int]:
-    """At most `IMAGES` images that have boxes, evenly spread; counts as for `learn`."""
+    """At most `IMAGES` images that have boxes, evenly spread; counts as for `learn`.
+
+    Examples:
+        >>> spread([3, 0, 5])  # the second image has no boxes
+        [0, 2]
+        >>> len(spread([1] * 100))
+        32
+    """
     filled = [index for index, count in enumerate(counts) if count]
     places = np.linspace(0, len(filled) - 1, min(len(filled), IMAGES))
     return sorted({filled[round(place)] for place in places})
@@ -70,6 +82,13 @@ def basis(descriptors: NDArray[np.float32], numbers: int, *, seed: int) -> NDArr
 
     Returns:
         float32 (D, k), orthonormal columns; z_a . z_b is about (z_a B) . (z_b B).
+
+    Examples:
+        >>> plane = np.array([[1, 0, 0], [0, 2, 0], [1, 1, 0]], np.float32)  # descriptors in two of three dimensions
+        >>> directions = basis(plane, 2, seed=0)
+        >>> short = plane @ directions
+        >>> np.allclose(short @ short.T, plane @ plane.T, atol=1e-5)
+        True
     """
     with threadpool_limits(limits=1):  # sums must not depend on how many threads there are
         _, _, directions = randomized_svd(descriptors, min(numbers, *descriptors.shape), n_iter=3, random_state=seed)

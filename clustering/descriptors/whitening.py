@@ -71,6 +71,12 @@ def estimate_statistics(photos: Iterable[Iterable[NDArray[np.float32]]]) -> HogS
 
     Raises:
         ValueError: No map is larger than 8 x 8 cells.
+
+    Examples:
+        >>> maps = [np.ones((10, 10, CHANNELS), np.float32)]  # one photograph at one scale
+        >>> statistics = estimate_statistics([maps])
+        >>> statistics.cells, float(statistics.mean[0]), float(abs(statistics.covariance).max())
+        (100, 1.0, 0.0)
     """
     reach = CELLS - 1
     total = np.zeros(CHANNELS)
@@ -98,7 +104,15 @@ def estimate_statistics(photos: Iterable[Iterable[NDArray[np.float32]]]) -> HogS
 
 
 def assemble(statistics: HogStatistics) -> NDArray[np.float64]:
-    """The covariance S of an 8 x 8 x 31 template, float64 (1984, 1984), symmetric, not regularised."""
+    """The covariance S of an 8 x 8 x 31 template, float64 (1984, 1984), symmetric, not regularised.
+
+    Examples:
+        >>> covariance = np.zeros((CELLS, 2 * CELLS - 1, CHANNELS, CHANNELS))
+        >>> covariance[0, CELLS - 1] = np.eye(CHANNELS)  # variances of 1, and no covariance between cells
+        >>> found = assemble(HogStatistics(np.zeros(CHANNELS), covariance, photos=1, cells=1))
+        >>> np.array_equal(found, np.eye(CELLS * CELLS * CHANNELS))
+        True
+    """
     size = CELLS * CELLS
     covariance = np.empty((size, CHANNELS, size, CHANNELS))
     for u in range(size):
@@ -121,6 +135,13 @@ def whitening(statistics: HogStatistics, regulariser: float = REGULARISER) -> Wh
 
     Raises:
         ValueError: The regularised covariance is not positive definite.
+
+    Examples:
+        >>> covariance = np.zeros((CELLS, 2 * CELLS - 1, CHANNELS, CHANNELS))
+        >>> covariance[0, CELLS - 1] = 3 * np.eye(CHANNELS)
+        >>> found = whitening(HogStatistics(np.ones(CHANNELS), covariance, 1, 1), regulariser=1.0)
+        >>> float(found.inverse_factor[0, 0]), float(found.mean[0])  # 1 / sqrt(3 + 1), and the mean
+        (0.5, 1.0)
     """
     covariance = assemble(statistics)
     covariance[np.diag_indices_from(covariance)] += regulariser
@@ -135,7 +156,12 @@ def whitening(statistics: HogStatistics, regulariser: float = REGULARISER) -> Wh
 
 @cache
 def packaged_statistics() -> HogStatistics:
-    """The statistics that come with the package (see `scripts/estimate_hog_statistics.py`)."""
+    """The statistics that come with the package (see `scripts/estimate_hog_statistics.py`).
+
+    Examples:
+        >>> packaged_statistics().mean.shape
+        (31,)
+    """
     source = resources.files("visual_summaries.clustering") / "data" / "hog_statistics.npz"
     with source.open("rb") as file, np.load(file, allow_pickle=False) as data:
         return HogStatistics(
@@ -148,5 +174,10 @@ def packaged_statistics() -> HogStatistics:
 
 @cache
 def packaged_whitening() -> Whitening:
-    """The whitening made from the package's statistics; computed once a process, in about a second."""
+    """The whitening made from the package's statistics; computed once a process, in about a second.
+
+    Examples:
+        >>> packaged_whitening().inverse_factor.shape
+        (1984, 1984)
+    """
     return whitening(packaged_statistics())

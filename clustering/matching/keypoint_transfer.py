@@ -85,6 +85,13 @@ def cast_votes(
         b: Features of B, likewise.
         points: float64 (K, 2) xy in pixels of A's frame.
         options: `votes` and `area_power` are used.
+
+    Examples:
+        >>> a = Features(np.zeros((1, 1)), np.array([[0, 0, 100, 100]], np.float32), (224, 224))
+        >>> b = Features(np.zeros((1, 1)), np.array([[50, 0, 150, 200]], np.float32), (224, 224))
+        >>> inside, outside = cast_votes(np.ones((1, 1), np.float32), a, b, np.array([[10.0, 10.0], [200.0, 200.0]]))
+        >>> inside.places.tolist(), outside.places.tolist()  # the box is moved by 50 and is twice as high
+        ([[60.0, 20.0]], [])
     """
     options = options or TransferOptions()
     if not scores.size:
@@ -107,7 +114,15 @@ def cast_votes(
 
 
 def best(votes: Sequence[Votes], points: NDArray[np.float64], a: Features, b: Features) -> NDArray[np.float64]:
-    """Points (K, 2) moved by the vote with the highest score."""
+    """Points (K, 2) moved by the vote with the highest score.
+
+    Examples:
+        >>> a = Features(np.zeros((1, 1)), np.array([[0, 0, 100, 100]], np.float32), (224, 224))
+        >>> b = Features(np.zeros((1, 1)), np.array([[50, 0, 150, 200]], np.float32), (224, 224))
+        >>> points = np.array([[10.0, 10.0], [200.0, 200.0]])
+        >>> best(cast_votes(np.ones((1, 1), np.float32), a, b, points), points, a, b).tolist()
+        [[60.0, 20.0], [200.0, 200.0]]
+    """
     moved = unmoved(points, a, b)
     for index, one in enumerate(votes):
         if len(one.places):
@@ -122,7 +137,16 @@ def mode(
     b: Features,
     options: TransferOptions | None = None,
 ) -> NDArray[np.float64]:
-    """Points (K, 2) moved to the mode of their votes; `mode_width` is used."""
+    """Points (K, 2) moved to the mode of their votes; `mode_width` is used.
+
+    Examples:
+        >>> a = Features(np.zeros((1, 1)), np.array([[0, 0, 100, 100]], np.float32), (224, 224))
+        >>> b = Features(np.zeros((1, 1)), np.array([[50, 0, 150, 200]], np.float32), (224, 224))
+        >>> points = np.array([[10.0, 10.0]])
+        >>> two_against_one = Votes(np.array([[0.0, 0.0], [90.0, 90.0], [90.0, 90.0]]), np.ones(3), np.ones(3))
+        >>> np.round(mode([two_against_one], points, a, b)).tolist()
+        [[90.0, 90.0]]
+    """
     options = options or TransferOptions()
     width = options.mode_width * min(b.frame) / FRAME_SIDE
     moved = unmoved(points, a, b)
@@ -162,6 +186,15 @@ def dense(
 
     Returns:
         float64 (K, 2) xy in pixels of B's frame. A point whose votes lie where no feature agrees goes by the votes.
+
+    Examples:
+        >>> a = Features(np.zeros((1, 1)), np.array([[0, 0, 100, 100]], np.float32), (224, 224))
+        >>> b = Features(np.zeros((1, 1)), np.array([[50, 0, 150, 200]], np.float32), (224, 224))
+        >>> points = np.array([[10.0, 10.0]])
+        >>> votes = cast_votes(np.ones((1, 1), np.float32), a, b, points)
+        >>> alike = np.ones((1, 56, 56), np.float32)  # the features say nothing
+        >>> bool(abs(dense(votes, points, a, b, alike) - [60.0, 20.0]).max() < 4)  # a step of the grid
+        True
     """
     options = options or TransferOptions()
     unit = min(b.frame) / FRAME_SIDE
@@ -182,7 +215,16 @@ def nearest(
     cosines: NDArray[np.float32],
     options: TransferOptions | None = None,
 ) -> NDArray[np.float64]:
-    """Points moved to where the features of B are nearest to theirs, without votes; arguments as for `dense`."""
+    """Points moved to where the features of B are nearest to theirs, without votes; arguments as for `dense`.
+
+    Examples:
+        >>> a = Features(np.zeros((1, 1)), np.array([[0, 0, 100, 100]], np.float32), (224, 224))
+        >>> b = Features(np.zeros((1, 1)), np.array([[50, 0, 150, 200]], np.float32), (224, 224))
+        >>> cosines = np.zeros((1, 56, 56), np.float32)
+        >>> cosines[0, 10, 20] = 1.0
+        >>> nearest(np.array([[10.0, 10.0]]), a, b, cosines).tolist()  # the middle of that cell of 4 x 4 pixels
+        [[82.0, 42.0]]
+    """
     options = options or TransferOptions()
     xs, ys = _grid(b.frame)
     moved = unmoved(points, a, b)
@@ -207,6 +249,11 @@ def look_everywhere(maps: Sequence[Tensor], frame: tuple[int, int]) -> list[NDAr
 
     Returns:
         float32 (rows, columns, C) for each map, a place every 4 pixels.
+
+    Examples:
+        >>> import torch
+        >>> [one.shape for one in look_everywhere([torch.ones(8, 14, 14)], (112, 224))]
+        [(28, 56, 8)]
     """
     grid = np.stack(np.meshgrid(*_grid(frame)), axis=-1)  # (rows, columns, 2)
     return [sample(one, grid, frame) for one in maps]
@@ -228,6 +275,13 @@ def mean_cosines(
 
     Returns:
         float32 (K, rows, columns) in [-1, 1].
+
+    Examples:
+        >>> import torch
+        >>> maps = [torch.ones(8, 14, 14)]
+        >>> cosines = mean_cosines(maps, np.array([[10.0, 10.0]]), (64, 64), look_everywhere(maps, (64, 64)))
+        >>> cosines.shape, float(cosines.round(3).min())
+        ((1, 16, 16), 1.0)
     """
     total = np.zeros((len(points), *everywhere_b[0].shape[:2]), dtype=np.float32)
     for of_a, there in zip(maps_a, everywhere_b, strict=True):
@@ -238,7 +292,15 @@ def mean_cosines(
 
 
 def unmoved(points: NDArray[np.float64], a: Features, b: Features) -> NDArray[np.float64]:
-    """Points of A's frame at the same place of B's, relative to the frames."""
+    """Points of A's frame at the same place of B's, relative to the frames.
+
+    Examples:
+        >>> a = Features(np.zeros((1, 1)), np.array([[0, 0, 100, 100]], np.float32), (224, 224))
+        >>> b = Features(np.zeros((1, 1)), np.array([[50, 0, 150, 200]], np.float32), (224, 224))
+        >>> smaller = Features(b.descriptors, b.boxes, (112, 224))
+        >>> unmoved(np.array([[10.0, 20.0]]), a, smaller).tolist()
+        [[10.0, 10.0]]
+    """
     there: NDArray[np.float64] = points * (np.array(b.frame[::-1]) / np.array(a.frame[::-1]))
     return there
 

@@ -60,6 +60,11 @@ def nearest_pairs(encodings: NDArray[np.floating], neighbours: int) -> NDArray[n
 
     Returns:
         int64 (n, 2), one < other, in rising order.
+
+    Examples:
+        >>> encodings = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]])
+        >>> nearest_pairs(encodings, 1).tolist()
+        [[0, 1], [2, 3]]
     """
     images = len(encodings)
     if images < 2:
@@ -73,7 +78,12 @@ def nearest_pairs(encodings: NDArray[np.floating], neighbours: int) -> NDArray[n
 
 
 def all_pairs(images: int) -> NDArray[np.int64]:
-    """All pairs of so many images: int64 (n, 2), one < other, in rising order."""
+    """All pairs of so many images: int64 (n, 2), one < other, in rising order.
+
+    Examples:
+        >>> all_pairs(3).tolist()
+        [[0, 1], [0, 2], [1, 2]]
+    """
     return np.stack(np.triu_indices(images, 1), axis=1).astype(np.int64)
 
 
@@ -83,6 +93,10 @@ def adjacency(pairs: NDArray[np.int64], images: int) -> csr_array:
     Args:
         pairs: int64 (n, 2), indices of images, one < other.
         images: N.
+
+    Examples:
+        >>> adjacency(np.array([[0, 2]]), 3).toarray().tolist()
+        [[0, 0, 1], [0, 0, 0], [1, 0, 0]]
     """
     both = np.concatenate([pairs, pairs[:, ::-1]])
     return csr_array((np.ones(len(both), np.int8), (both[:, 0], both[:, 1])), shape=(images, images))

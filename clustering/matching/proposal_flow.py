@@ -95,7 +95,12 @@ class Geometry:
 
 
 def mirror(boxes: NDArray[np.float32], width: int) -> NDArray[np.float32]:
-    """Boxes (K, 4) xyxy where they lie in the mirrored image of a width in pixels."""
+    """Boxes (K, 4) xyxy where they lie in the mirrored image of a width in pixels.
+
+    Examples:
+        >>> mirror(np.array([[0, 10, 30, 40]], np.float32), width=100).tolist()
+        [[70.0, 10.0, 100.0, 40.0]]
+    """
     mirrored: NDArray[np.float32] = boxes.copy()
     mirrored[:, 0], mirrored[:, 2] = width - boxes[:, 2], width - boxes[:, 0]
     return mirrored
@@ -112,6 +117,13 @@ def match(a: Features, b: Features, options: MatchingOptions | None = None) -> N
     Returns:
         float32 (Ma, Mb) scores >= 0, higher is more alike. With local offset matching not the transpose of the
         scores from B to A.
+
+    Examples:
+        >>> boxes = np.array([[10, 10, 50, 50], [100, 100, 180, 180]], np.float32)
+        >>> a = Features(np.eye(2, dtype=np.float32), boxes, (224, 224))
+        >>> b = Features(np.eye(2, dtype=np.float32)[::-1], boxes[::-1] + 5, (224, 224))  # the other way round
+        >>> match(a, b).argmax(axis=1).tolist()
+        [1, 0]
     """
     options = options or MatchingOptions()
     return _from_a_to_b(_symmetric(a, b, options), a, b, options)
@@ -120,7 +132,16 @@ def match(a: Features, b: Features, options: MatchingOptions | None = None) -> N
 def match_both(
     a: Features, b: Features, options: MatchingOptions | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Scores from A to B, (Ma, Mb), and from B to A, (Mb, Ma): `match` both ways at less than twice its cost."""
+    """Scores from A to B, (Ma, Mb), and from B to A, (Mb, Ma): `match` both ways at less than twice its cost.
+
+    Examples:
+        >>> boxes = np.array([[10, 10, 50, 50], [100, 100, 180, 180]], np.float32)
+        >>> a = Features(np.eye(2, dtype=np.float32), boxes, (224, 224))
+        >>> b = Features(np.eye(2, dtype=np.float32)[::-1], boxes[::-1] + 5, (224, 224))  # the other way round
+        >>> forward, backward = match_both(a, b)
+        >>> np.array_equal(forward, match(a, b)) and np.array_equal(backward, match(b, a))
+        True
+    """
     options = options or MatchingOptions()
     scores = _symmetric(a, b, options)
     backward = _from_a_to_b(np.ascontiguousarray(scores.T), b, a, options)
@@ -161,6 +182,12 @@ def appearance(
 
     Returns:
         float32 (Ma, Mb), max(0, z_a . z_b)^power, 0 where aspect ratios differ too much.
+
+    Examples:
+        >>> z = np.array([[1.0, 0.0], [0.6, 0.8]])
+        >>> square, wide = [0, 0, 10, 10], [0, 0, 30, 10]
+        >>> appearance(z, z[:1], np.array([square, wide], np.float32), np.array([square], np.float32)).tolist()
+        [[1.0], [0.0]]
     """
     options = options or MatchingOptions()
     products = z_a.astype(np.float32, copy=False) @ z_b.astype(np.float32, copy=False).T
@@ -186,6 +213,12 @@ def phm(
 
     Returns:
         float32 (Ma, Mb); its transpose is what B to A gives.
+
+    Examples:
+        >>> places = Geometry.of(np.array([[0, 0, 20, 20], [100, 0, 120, 20], [0, 100, 20, 120]], np.float32))
+        >>> weighed = phm(np.ones((3, 3), np.float32), places, places)  # three of the nine offsets are 0
+        >>> weighed.argmax(axis=1).tolist()
+        [0, 1, 2]
     """
     options = options or MatchingOptions()
     total = float(scores.sum(dtype=np.float64))
@@ -223,6 +256,13 @@ def lom(
     Returns:
         float32 (Ma, Mb) new scores. A row without any voting neighbour is 0; so is everything where all scores
         are 0.
+
+    Examples:
+        >>> boxes = np.array([[0, 0, 20, 20], [10, 0, 30, 20], [0, 10, 20, 30]], np.float32)
+        >>> scores = np.array([[0.9, 0.8, 0.1], [0.1, 0.9, 0.1], [0.1, 0.1, 0.9]], np.float32)
+        >>> refined = lom(scores, boxes, boxes)  # neighbours agree on the offset 0
+        >>> bool(refined[0, 1] / refined[0, 0] < scores[0, 1] / scores[0, 0])
+        True
     """
     return _local_offsets(scores, Geometry.of(boxes_a), Geometry.of(boxes_b), options or MatchingOptions())
 
@@ -270,6 +310,11 @@ def masked_median(values: NDArray[np.float32], votes: NDArray[np.bool_]) -> NDAr
     Returns:
         float32 (N, C): per subset and column the median, the mean of the two middle values of an even number,
         and 0 for an empty subset.
+
+    Examples:
+        >>> values = np.array([[1.0], [5.0], [100.0]], np.float32)
+        >>> masked_median(values, np.array([[True, True, True], [True, True, False], [False, False, False]])).tolist()
+        [[5.0], [3.0], [0.0]]
     """
     subsets, size = votes.shape
     medians = np.zeros((subsets, values.shape[1]), dtype=np.float32)

@@ -80,6 +80,14 @@ def match_both(a: Boxes, b: Boxes, options: MatchingOptions) -> tuple[Tensor, Te
 
     Raises:
         ValueError: The method is not computed here.
+
+    Examples:
+        >>> boxes = torch.tensor([[10.0, 10, 50, 50], [100, 100, 180, 180]]).numpy()
+        >>> image = Features(torch.eye(2).numpy(), boxes, (224, 224))
+        >>> a = Boxes.of([image], torch.device("cpu"))
+        >>> forward, backward = match_both(a, a, MatchingOptions())
+        >>> forward.argmax(dim=2).tolist(), tuple(backward.shape)
+        ([[0, 1]], (1, 2, 2))
     """
     if options.method not in METHODS:
         raise ValueError(f"method={options.method!r}: in tensors there are {', '.join(METHODS)}")
@@ -121,6 +129,11 @@ def masked_median(values: Tensor, votes: Tensor) -> Tensor:
 
     Returns:
         float32 (B, N, C), 0 for an empty subset.
+
+    Examples:
+        >>> values = torch.tensor([[[1.0], [5.0], [100.0]]])
+        >>> masked_median(values, torch.tensor([[[True, True, True], [True, True, False]]])).tolist()
+        [[[5.0], [3.0]]]
     """
     size = votes.sum(dim=2)
     medians = []

@@ -153,6 +153,16 @@ def similarity(
 
     Raises:
         ValueError: An image's `kept` has another length than its boxes.
+
+    Examples:
+        >>> boxes = np.array([[10, 10, 50, 50], [100, 100, 180, 180]], np.float32)
+        >>> images = [Features(np.eye(2, dtype=np.float32), boxes, (224, 224)) for _ in range(2)]
+        >>> kept = [np.array([True, True]), np.array([False, True])]  # three parts
+        >>> found = similarity(images.__getitem__, kept)
+        >>> found.image.tolist(), found.proposal.tolist()
+        ([0, 0, 1], [0, 1, 1])
+        >>> (found.matrix > 0).tolist()  # the second box of both images is the same part
+        [[False, False, False], [False, False, True], [False, True, False]]
     """
     options = options or SimilarityOptions()
     pairs = all_pairs(len(kept)) if pairs is None else pairs

@@ -34,7 +34,16 @@ class Tile:
 
     @classmethod
     def pack(cls, blocks: Sequence[NDArray[np.float32]]) -> Tile:
-        """Packs the similarities (kept in one, kept in other) of each pair."""
+        """Packs the similarities (kept in one, kept in other) of each pair.
+
+        Examples:
+            >>> block = np.array([[0.0, 0.5], [0.25, 0.0]], np.float32)
+            >>> packed = Tile.pack([block])
+            >>> packed.values.tolist()
+            [0.5, 0.25]
+            >>> packed.unpack([(2, 2)])[0].tolist()
+            [[0.0, 0.5], [0.25, 0.0]]
+        """
         flat = np.concatenate([block.ravel() for block in blocks])
         found = flat != 0
         return cls(np.packbits(found), flat[found])
@@ -58,7 +67,12 @@ class Store(Protocol):
 
 
 def in_tiles(pairs: NDArray[np.int64]) -> list[list[tuple[int, int]]]:
-    """The pairs in tiles of the same first images, as many as all pairs of `TILE` images with as many others."""
+    """The pairs in tiles of the same first images, as many as all pairs of `TILE` images with as many others.
+
+    Examples:
+        >>> in_tiles(np.array([[0, 1], [0, 2], [1, 2], [4, 5]]))
+        [[(0, 1), (0, 2), (1, 2)], [(4, 5)]]
+    """
     tiles: list[list[tuple[int, int]]] = []
     for _, group in groupby(pairs.tolist(), key=lambda pair: pair[0] // TILE):
         together = sorted(((one, other) for one, other in group), key=lambda pair: pair[::-1])

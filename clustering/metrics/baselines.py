@@ -30,6 +30,11 @@ def kmeans(descriptors: NDArray[np.float32], count: int, *, seed: int) -> NDArra
 
     Returns:
         int64 (P,) labels from 0.
+
+    Examples:
+        >>> labels = kmeans(np.array([[1, 0], [5, 0.1], [0, 1]], np.float32), 2, seed=0)
+        >>> bool(labels[0] == labels[1]), bool(labels[0] == labels[2])  # length does not count
+        (True, False)
     """
     with threadpool_limits(limits=1):  # sums must not depend on how many threads there are
         labels = KMeans(count, n_init=3, random_state=seed).fit_predict(_unit(descriptors))
@@ -46,6 +51,12 @@ def agglomerate(similarity: NDArray[np.float32] | csr_array, count: int) -> NDAr
 
     Returns:
         int64 (P,) labels from 0.
+
+    Examples:
+        >>> similarity = np.array([[0, 0.9, 0.1], [0.9, 0, 0.1], [0.1, 0.1, 0]], np.float32)
+        >>> labels = agglomerate(similarity, 2)
+        >>> bool(labels[0] == labels[1]), bool(labels[0] == labels[2])
+        (True, False)
     """
     parts = np.arange(similarity.shape[0])
     if len(parts) < 2:
@@ -56,7 +67,12 @@ def agglomerate(similarity: NDArray[np.float32] | csr_array, count: int) -> NDAr
 
 
 def distance_to_centre(descriptors: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Euclidean distance (P,) of each part, as a unit vector, to the mean of its cluster."""
+    """Euclidean distance (P,) of each part, as a unit vector, to the mean of its cluster.
+
+    Examples:
+        >>> distance_to_centre(np.array([[2, 0], [3, 0], [0, 1]], np.float32), np.array([0, 0, 1])).tolist()
+        [0.0, 0.0, 0.0]
+    """
     unit = _unit(descriptors)
     away = np.zeros(len(unit))
     for label in np.unique(labels):
@@ -66,7 +82,13 @@ def distance_to_centre(descriptors: NDArray[np.float32], labels: NDArray[np.int6
 
 
 def distance_to_members(similarity: NDArray[np.float32] | csr_array, labels: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Mean of 1 - similarity (P,) of each part to the others of its cluster, 0 for a part alone."""
+    """Mean of 1 - similarity (P,) of each part to the others of its cluster, 0 for a part alone.
+
+    Examples:
+        >>> similarity = np.array([[0, 0.75, 0], [0.75, 0, 0], [0, 0, 0]], np.float32)
+        >>> distance_to_members(similarity, np.array([0, 0, 1])).tolist()
+        [0.25, 0.25, 0.0]
+    """
     away = np.zeros(len(labels))
     for label in np.unique(labels):
         parts = np.flatnonzero(labels == label)
@@ -106,6 +128,12 @@ def tightest(
 
     Returns:
         Indices of the parts of each cluster, the nearest first; fewer clusters than sizes where there are not enough.
+
+    Examples:
+        >>> labels, image = np.array([0, 0, 0, 1, 1]), np.array([0, 1, 2, 0, 1])
+        >>> distance = np.array([0.1, 0.2, 0.3, 0.8, 0.9])
+        >>> [cluster.tolist() for cluster in tightest(labels, image, distance, [2], min_members=2)]
+        [[0, 1]]
     """
     found = []
     for label in np.unique(labels):

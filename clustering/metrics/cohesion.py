@@ -18,7 +18,12 @@ from sklearn.metrics import silhouette_samples
 
 
 def unit(vectors: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Vectors (P, D) of length 1; those of length 0 stay."""
+    """Vectors (P, D) of length 1; those of length 0 stay.
+
+    Examples:
+        >>> unit(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
+        [[0.6, 0.8], [0.0, 0.0]]
+    """
     wide = vectors.astype(np.float64)
     scaled: NDArray[np.float64] = wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-12)
     return scaled
@@ -30,6 +35,11 @@ def cohesion(vectors: NDArray[np.float64], cluster: NDArray[np.int64]) -> float 
     Args:
         vectors: (P, D) of length 1 (see `unit`).
         cluster: Indices of the members.
+
+    Examples:
+        >>> vectors = unit(np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]))
+        >>> cohesion(vectors, np.array([0, 1])), cohesion(vectors, np.array([0, 2])), cohesion(vectors, np.array([0]))
+        (1.0, 0.0, None)
     """
     members = vectors[cluster]
     pairs = (members @ members.T)[np.triu_indices(len(cluster), 1)]
@@ -42,6 +52,11 @@ def separation(vectors: NDArray[np.float64], clusters: Sequence[NDArray[np.int64
     Args:
         vectors: (P, D) of length 1 (see `unit`).
         clusters: Indices of the members of each cluster; a part may be in several.
+
+    Examples:
+        >>> vectors = unit(np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]))
+        >>> separation(vectors, [np.array([0, 1]), np.array([2, 3])])
+        [1.0, 1.0]
     """
     members = np.concatenate([*clusters, np.zeros(0, dtype=np.int64)]).astype(np.int64)
     if len(clusters) < 2 or len(members) <= len(clusters):

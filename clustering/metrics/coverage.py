@@ -15,6 +15,10 @@ def coverage(clusters: Sequence[NDArray[np.int64]], image: NDArray[np.int64], im
         clusters: Indices of the parts of each cluster.
         image: (P,) index of the image of each part.
         images: Images of the class, those without parts included; >= 1.
+
+    Examples:
+        >>> coverage([np.array([0, 1])], np.array([0, 1, 2, 3]), images=4)
+        0.5
     """
     return len({int(image[part]) for cluster in clusters for part in cluster}) / images
 
@@ -32,6 +36,13 @@ def mask_coverage(
         image: (P,) index of the image of each part.
         boxes: (P, 4) xyxy, half open, in pixels; rounded to whole ones.
         masks: bool (H, W) of each image.
+
+    Examples:
+        >>> mask = np.zeros((4, 4), bool)
+        >>> mask[:2] = True  # the upper half
+        >>> box = np.array([[0, 0, 2, 4]], np.float32)  # the left half
+        >>> mask_coverage([np.array([0])], np.array([0]), box, [mask])
+        0.5
     """
     area = sum(int(np.count_nonzero(mask)) for mask in masks)
     explained = [np.zeros_like(mask) for mask in masks]

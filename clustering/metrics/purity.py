@@ -63,7 +63,14 @@ class Landmarks:
 
 
 def visible_boxes(parts: Mapping[str, NDArray[np.bool_]]) -> dict[str, NDArray[np.float64]]:
-    """Bounding boxes xyxy, half open, of the visible pixels bool (H, W) of each part; hidden parts are left out."""
+    """Bounding boxes xyxy, half open, of the visible pixels bool (H, W) of each part; hidden parts are left out.
+
+    Examples:
+        >>> wheel, hidden = np.zeros((4, 4), bool), np.zeros((4, 4), bool)
+        >>> wheel[1:3, 2] = True
+        >>> {name: box.tolist() for name, box in visible_boxes({"wheel": wheel, "hidden": hidden}).items()}
+        {'wheel': [2.0, 1.0, 3.0, 3.0]}
+    """
     boxes = {}
     for name, pixels in parts.items():
         rows, columns = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
@@ -73,7 +80,12 @@ def visible_boxes(parts: Mapping[str, NDArray[np.bool_]]) -> dict[str, NDArray[n
 
 
 def iou(one: Iterable[float], other: Iterable[float]) -> float:
-    """Intersection over union of two boxes xyxy."""
+    """Intersection over union of two boxes xyxy.
+
+    Examples:
+        >>> iou([0, 0, 2, 2], [0, 0, 2, 4])
+        0.5
+    """
     a, b = np.asarray(list(one)), np.asarray(list(other))
     sides = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
     intersection = float(np.prod(np.maximum(sides, 0)))
@@ -82,7 +94,13 @@ def iou(one: Iterable[float], other: Iterable[float]) -> float:
 
 
 def part_under(box: Iterable[float], visible: Mapping[str, NDArray[np.float64]]) -> str | None:
-    """The part a box lies on, or None."""
+    """The part a box lies on, or None.
+
+    Examples:
+        >>> visible = {"wheel": np.array([0.0, 0.0, 10.0, 10.0]), "door": np.array([20.0, 0.0, 40.0, 40.0])}
+        >>> part_under([0, 0, 10, 12], visible), part_under([50, 50, 60, 60], visible)
+        ('wheel', None)
+    """
     corners = list(box)
     scores = {name: iou(corners, other) for name, other in visible.items()}
     best = max(scores, key=lambda name: scores[name], default=None)
@@ -90,7 +108,12 @@ def part_under(box: Iterable[float], visible: Mapping[str, NDArray[np.float64]])
 
 
 def majority(members: Sequence[str | None]) -> Majority:
-    """The majority part of a cluster, of the parts its members lie on; of equals the first by name."""
+    """The majority part of a cluster, of the parts its members lie on; of equals the first by name.
+
+    Examples:
+        >>> majority(["wheel", "wheel", "door", None])
+        Majority(part='wheel', purity=0.5)
+    """
     counts = Counter(name for name in members if name is not None)
     if not counts:
         return Majority("", 0.0)
@@ -99,13 +122,24 @@ def majority(members: Sequence[str | None]) -> Majority:
 
 
 def recall(majorities: Iterable[Majority], wanted: Sequence[str]) -> float | None:
-    """Share of the wanted parts that are the majority of some cluster; None where none is wanted."""
+    """Share of the wanted parts that are the majority of some cluster; None where none is wanted.
+
+    Examples:
+        >>> recall([Majority("wheel", 0.9), Majority("sky", 0.4)], ["wheel", "door"])
+        0.5
+    """
     found = {cluster.part for cluster in majorities}
     return sum(name in found for name in wanted) / len(wanted) if wanted else None
 
 
 def point_under(box: Iterable[float], points: Mapping[str, NDArray[np.float64]]) -> str | None:
-    """Of the landmarks that a box xyxy holds the nearest to its centre, None where it holds none."""
+    """Of the landmarks that a box xyxy holds the nearest to its centre, None where it holds none.
+
+    Examples:
+        >>> points = {"eye": np.array([4.0, 5.0]), "ear": np.array([1.0, 1.0]), "tail": np.array([90.0, 90.0])}
+        >>> point_under([0, 0, 10, 10], points)
+        'eye'
+    """
     corners = np.asarray(list(box), dtype=np.float64)
     centre = (corners[:2] + corners[2:]) / 2
     away = {name: float(np.linalg.norm(point - centre)) for name, point in points.items() if _holds(corners, point)}
@@ -126,6 +160,13 @@ def consistent_landmark(boxes: NDArray[np.floating], images: Sequence[Landmarks]
     Returns:
         Its name; of several, the one held in the largest share of images, of equals the first by name; empty where
         there is none; None where the cluster does not count.
+
+    Examples:
+        >>> images = [Landmarks({"eye": np.array([5.0, 5.0])}, np.array([0.0, 0.0, 100.0, 100.0]))] * 4
+        >>> consistent_landmark(np.array([[0, 0, 10, 10]] * 4), images)
+        'eye'
+        >>> consistent_landmark(np.array([[0, 0, 90, 90]] * 4), images) is None  # such a box holds everything
+        True
     """
     held: Counter[str] = Counter()
     seen: Counter[str] = Counter()
@@ -144,7 +185,12 @@ def consistent_landmark(boxes: NDArray[np.floating], images: Sequence[Landmarks]
 
 
 def consistency(landmarks: Iterable[str | None]) -> float | None:
-    """Share of the clusters that count which hold a landmark (see `consistent_landmark`); None where none counts."""
+    """Share of the clusters that count which hold a landmark (see `consistent_landmark`); None where none counts.
+
+    Examples:
+        >>> consistency(["eye", "", None])  # the third does not count
+        0.5
+    """
     counted = [name for name in landmarks if name is not None]
     return sum(name != "" for name in counted) / len(counted) if counted else None
 
@@ -161,6 +207,12 @@ def random_clusters(
 
     Returns:
         For each cluster the indices of its parts: from as many images, drawn at random, one random part each.
+
+    Examples:
+        >>> image = np.array([0, 0, 1, 1, 2])
+        >>> (cluster,) = random_clusters([3], image, np.random.default_rng(0))
+        >>> sorted(image[cluster].tolist())  # one part of each image
+        [0, 1, 2]
     """
     images = np.unique(image)
     clusters = []

@@ -54,6 +54,13 @@ def selective_search(image: NDArray[np.uint8], options: ProposalOptions, seed: i
 
     Raises:
         ValueError: The image is not uint8 (H, W, 3).
+
+    Examples:
+        >>> image = np.zeros((64, 64, 3), np.uint8)
+        >>> image[16:48, 8:40] = (255, 0, 0)
+        >>> boxes = selective_search(image, ProposalOptions(min_side=0.25), seed=0)
+        >>> [8.0, 16.0, 40.0, 48.0] in boxes.tolist()  # the red square
+        True
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"image: expected uint8 (H, W, 3), got {image.dtype} {image.shape}")
@@ -83,6 +90,12 @@ def on_mask(boxes: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.f
 
     Returns:
         float64 (K,) in [0, 1]; 0 for an empty box.
+
+    Examples:
+        >>> mask = np.zeros((4, 4), bool)
+        >>> mask[:, :2] = True  # the left half
+        >>> on_mask(np.array([[0, 0, 2, 2], [1, 0, 3, 4], [2, 2, 4, 4]], np.float32), mask).tolist()
+        [1.0, 0.5, 0.0]
     """
     integral = np.zeros((mask.shape[0] + 1, mask.shape[1] + 1), dtype=np.int64)
     integral[1:, 1:] = mask.cumsum(axis=0).cumsum(axis=1)
@@ -104,6 +117,16 @@ def choose(boxes: NDArray[np.float32], mask: NDArray[np.bool_], options: Proposa
     Returns:
         At most `count` proposals: first the boxes with at least `overlap` of their area on the mask, at most
         `max_kept` of them, then the best ranked boxes with less.
+
+    Examples:
+        >>> mask = np.zeros((8, 8), bool)
+        >>> mask[2:6, 2:6] = True
+        >>> boxes = np.array([[0, 0, 8, 8], [2, 2, 6, 6], [0, 0, 2, 2]], np.float32)
+        >>> chosen = choose(boxes, mask, ProposalOptions(count=2, margin=0))
+        >>> chosen.boxes.tolist()  # the part first, then the best ranked box beside it
+        [[2.0, 2.0, 6.0, 6.0], [0.0, 0.0, 8.0, 8.0]]
+        >>> chosen.kept.tolist(), chosen.region.tolist()
+        ([True, False], [1, 0])
     """
     labels = _near(mask, options.margin * min(mask.shape) / 224)
     share = on_mask(boxes, labels > 0)
@@ -146,6 +169,11 @@ def not_redundant(
 
     Returns:
         int64 indices of the boxes that stay, rising.
+
+    Examples:
+        >>> boxes = np.array([[0, 0, 4, 4], [0, 0, 4, 5], [8, 8, 12, 12]], np.float32)
+        >>> not_redundant(boxes, np.array([0.2, 0.9, 0.5]), ProposalOptions()).tolist()  # the first repeats the second
+        [1, 2]
     """
     low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
