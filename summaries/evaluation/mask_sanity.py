@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from visual_summaries.masks.attribution.baselines import moved
+from visual_summaries.masks.attribution.controls import moved
 from visual_summaries.masks.networks.classifier import Classifier
 from visual_summaries.masks.networks.randomise import iou, randomised
 from visual_summaries.summaries.evaluation.masks import batches, generator_of

@@ -30,7 +30,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from visual_summaries.masks.attribution.baselines import UnsuitableNetworkError, disc, extremal, grad_cam, moved, rise
+from visual_summaries.masks.attribution.controls import disc, moved
+from visual_summaries.masks.attribution.extremal import extremal
+from visual_summaries.masks.attribution.grad_cam import grad_cam
+from visual_summaries.masks.attribution.rise import rise
+from visual_summaries.masks.attribution.unsuitable import UnsuitableNetworkError
 from visual_summaries.masks.errors import UserError
 from visual_summaries.masks.metrics.faithfulness import (
     Shape,
@@ -244,7 +248,7 @@ def evaluate(runs: Sequence[Run], classifier: Classifier, *, seed: int, baseline
         evaluation.collapsed += _collapsed(batch)
         found = _ours(batch)
         if baselines:
-            found |= _baselines(classifier, fast, images, targets, batch, seed, evaluation.skipped)
+            found |= _baselines(classifier, images, targets, batch, seed, evaluation.skipped)
         passed(len(found))
         p0 = probabilities(fast, images, targets)
         if not bool(p0.isfinite().all()):
@@ -323,17 +327,13 @@ def _ours(batch: Batch) -> dict[str, _Explanations]:
 
 def _baselines(
     classifier: Classifier,
-    fast: Classifier,
     images: Tensor,
     targets: Tensor,
     batch: Batch,
     seed: int,
     skipped: dict[str, str],
 ) -> dict[str, _Explanations]:
-    """The explanations of other methods; the reason of one that does not work goes to ``skipped``.
-
-    Layers are found in ``classifier``; ``fast`` is the same network for passes in great number.
-    """
+    """The explanations of other methods; the reason of one that does not work goes to ``skipped``."""
     binary = [masks.binary for masks in batch.masks]
     areas = [float(mask.mean(dtype=np.float64)) for mask in binary]
     maps: dict[str, Tensor] = {}
@@ -341,8 +341,8 @@ def _baselines(
         maps["gradcam"] = grad_cam(classifier, images, targets)
     except UnsuitableNetworkError as error:
         skipped["gradcam"] = str(error)
-    maps["rise"] = rise(fast, images, targets, seed=seed)
-    maps["extremal"] = extremal(fast, images, targets, torch.tensor(areas))
+    maps["rise"] = rise(classifier, images, targets, seed=seed)
+    maps["extremal"] = extremal(classifier, images, targets, areas=torch.tensor(areas))
     found = {}
     for method, tensor in maps.items():
         saliency = list(tensor[:, 0].cpu().numpy())

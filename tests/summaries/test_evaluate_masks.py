@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from visual_summaries.masks.attribution.baselines import ExtremalOptions, RiseOptions
+from visual_summaries.masks.attribution.options import ExtremalOptions, RiseOptions
 from visual_summaries.masks.errors import UserError
 from visual_summaries.masks.metrics.faithfulness import most_salient, shape
 from visual_summaries.masks.networks.input_options import InputFormat
@@ -38,9 +38,9 @@ COLUMNS = [
 def cheap():
     """Fewer steps of curves and of the methods that we compare with, and small pictures."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(RiseOptions, "__init__", lambda self: _fill(self, masks=8, cells=7, kept=0.5, batch=32))
-        slow = ExtremalOptions()
-        patch.setattr(ExtremalOptions, "__init__", lambda self: _fill(self, **vars(slow) | {"iterations": 2}))
+        for kind, few in ((RiseOptions, {"masks": 8}), (ExtremalOptions, {"iterations": 2})):
+            values = vars(kind()) | few
+            patch.setattr(kind, "__init__", lambda self, values=values: _fill(self, **values))
         patch.setattr("visual_summaries.masks.metrics.faithfulness.shares", lambda: [0.0, 0.2, 0.6, 1.0])
         patch.setattr("visual_summaries.summaries.pages.drawing.SIDE", 48)
         patch.setattr("visual_summaries.summaries.evaluation.mask_figures._DPI", 40)

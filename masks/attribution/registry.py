@@ -1,0 +1,53 @@
+"""Attributions by name."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from visual_summaries.masks.attribution.extremal import extremal
+from visual_summaries.masks.attribution.grad_cam import grad_cam
+from visual_summaries.masks.attribution.rise import rise
+from visual_summaries.masks.networks.classifier import Classifier
+
+
+class Attribution(Protocol):
+    """Which places of inputs the network's answer depends on."""
+
+    def __call__(
+        self, classifier: Classifier, inputs: Tensor, targets: Tensor, options: Any = None, *, seed: int = 0
+    ) -> Tensor:
+        """The relevance float32 (N, 1, *S), higher is more relevant.
+
+        Args:
+            classifier: The network, entered.
+            inputs: (N, 3, *S) in [0, 1].
+            targets: (N,) class indices.
+            options: Options of the method; None for its defaults.
+            seed: Of random choices; methods without any do not use it.
+
+        Raises:
+            UnsuitableNetworkError: If the method does not work on the network.
+        """
+        ...
+
+
+ATTRIBUTIONS: dict[str, Attribution] = {"grad_cam": grad_cam, "rise": rise, "extremal": extremal}
+"""All but the optimised mask. Options of the same name are fields of
+:class:`masks.attribution.options.AttributionOptions`."""
+
+
+def check_network(name: str, classifier: Classifier) -> None:
+    """Tries an attribution on an empty input, where not every network suits it.
+
+    Args:
+        name: Of the attribution.
+        classifier: The network, entered.
+
+    Raises:
+        UnsuitableNetworkError: If the attribution does not work on the network.
+    """
+    if name == "grad_cam":  # the others ask for no layer
+        grad_cam(classifier, classifier.empty(1), torch.zeros(1, dtype=torch.int64, device=classifier.device))
