@@ -1,24 +1,25 @@
-"""Which clusters hold together (paper section 3.2).
+"""Pruning: which clusters are kept, and which members stay in them (paper section 3.2).
 
-A cluster keeps one part an image, the one most similar to its exemplar. It is judged twice, first by the similarities
-of proposal flow between its members, then, as in the paper, by SSIM: its members are aligned to the exemplar, box to
-box, and compared in grey, all pairs. With s_C the median over a cluster's pairs,
+A cluster has one part an input, the one most similar to its exemplar. It is judged twice: first by the similarities of
+its members from matching, then, as in the paper, by how alike they look (for images: SSIM, see
+`clustering.metrics.ssim`), all pairs. With s_C the median over a cluster's pairs,
 
-* by similarity, a cluster is kept when s_C reaches a quantile of s_C over clusters, and a member leaves when
-  60 % or more of its similarities are under that;
-* by SSIM, a cluster is kept when s_C >= 0.5 s, with s the median of s_C over clusters, and a member leaves when 80 % or
+* by similarity, a cluster is kept if s_C reaches a quantile of s_C over clusters, and a member leaves if 60 % or more
+  of its similarities are under that quantile;
+* by SSIM, a cluster is kept if s_C >= 0.5 s, with s the median of s_C over clusters, and a member leaves if 80 % or
   more of its SSIMs are under s.
 
 Departures: the paper has no pruning by similarity, and its SSIM rule is stricter (0.9, 60 %) on parts aligned by dense
-flow. Aligned box to box, SSIM favours what is flat and prunes parts that tilt. Measured on the embedded world, two
-seeds of 30 pictures a class (of the second six and seven classes), purity / recall of telling parts:
+flow. Aligned box to box, SSIM is high for uniform patches and low for textured parts that are tilted. Measured on the
+embedded world, two seeds of 30 pictures a class (of the second six and seven classes), purity / recall of telling
+parts:
 
     SSIM 0.9, 60 %, no rule by similarity    0.44         (first seed, a wider choice of parts)
     both rules, SSIM 0.9, 60 %               0.84 / 0.82  0.80 / 0.71
     both rules, SSIM 0.5, 80 % (default)     0.83 / 0.91  0.84 / 0.89
 
-Clusters below a minimal number of members are pruned before any quantile is taken. A cluster of one has no SSIM; in the
-reference program it makes s undefined and switches all pruning off.
+Clusters with too few members are pruned before any quantile is taken. A cluster of one part has no SSIM; in the
+reference program it makes s undefined, which turns off all pruning.
 """
 
 from __future__ import annotations
@@ -26,22 +27,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from skimage.metrics import structural_similarity
 
 from visual_summaries.clustering.options import PruneOptions
 
 
 @dataclass(frozen=True)
 class Cohesion:
-    """What the similarities say of one cluster.
+    """The verdict on one cluster by similarity.
 
     Attributes:
-        kept: Whether it holds together.
-        reason: Why not; empty when kept.
-        leaves: For each member the reason why it leaves; empty where it stays.
+        kept: Whether the cluster is kept.
+        reason: Why it is pruned; empty if it is kept.
+        leaves: For each member the reason why it leaves; empty if it stays.
     """
 
     kept: bool
@@ -51,14 +50,14 @@ class Cohesion:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What pruning says of one cluster.
+    """The verdict on one cluster by SSIM.
 
     Attributes:
-        kept: Whether it holds together.
-        reason: Why not; empty when kept.
-        median_ssim: Median over all pairs; None below two members.
-        member_ssim: Median SSIM of each member to the others; None below two members.
-        leaves: For each member the reason why it leaves; empty where it stays.
+        kept: Whether the cluster is kept.
+        reason: Why it is pruned; empty if it is kept.
+        median_ssim: Median over all pairs; None for fewer than two members.
+        member_ssim: Median SSIM of each member to the others; None for fewer than two members.
+        leaves: For each member the reason why it leaves; empty if it stays.
     """
 
     kept: bool
@@ -68,72 +67,35 @@ class Verdict:
     leaves: tuple[str, ...]
 
 
-def one_per_image(similarity: NDArray[np.float32], image: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Of a cluster's members, for each image the one most similar to the exemplar.
+def one_per_input(similarity: NDArray[np.float32], owner: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Of a cluster's parts, for each input the one that is most similar to the exemplar.
 
     Args:
         similarity: (K,) similarity to the exemplar, the exemplar's own the highest.
-        image: (K,) index of the image that holds the member.
+        owner: (K,) index of the input that owns the part.
 
     Returns:
-        Indices into the members, by falling similarity; ties go to the earlier member.
+        Indices into the parts, by falling similarity; ties go to the earlier part.
 
     Examples:
-        >>> one_per_image(np.array([1.0, 0.5, 0.8]), np.array([0, 1, 1])).tolist()
+        >>> one_per_input(np.array([1.0, 0.5, 0.8]), np.array([0, 1, 1])).tolist()
         [0, 2]
     """
     order = np.argsort(-similarity, kind="stable")
-    _, first = np.unique(image[order], return_index=True)
+    _, first = np.unique(owner[order], return_index=True)
     return order[np.sort(first)]
 
 
-def patch(image: NDArray[np.uint8], box: NDArray[np.float32], side: int) -> NDArray[np.uint8]:
-    """What lies in a box, in grey, resized to a square: uint8 (side, side).
-
-    Args:
-        image: uint8 RGB (H, W, 3).
-        box: (4,) xyxy in pixels.
-        side: In pixels.
-
-    Examples:
-        >>> image = np.full((10, 10, 3), 200, np.uint8)
-        >>> patch(image, np.array([2, 2, 8, 6], np.float32), 4).tolist()[0]
-        [200, 200, 200, 200]
-    """
-    x0, y0, x1, y1 = np.rint(box).astype(int)
-    crop = cv2.cvtColor(np.ascontiguousarray(image[max(y0, 0) : y1, max(x0, 0) : x1]), cv2.COLOR_RGB2GRAY)
-    smaller = crop.shape[0] > side or crop.shape[1] > side
-    resized = cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
-    return np.asarray(resized, dtype=np.uint8)
-
-
-def pairwise_ssim(patches: Sequence[NDArray[np.uint8]]) -> NDArray[np.float64]:
-    """SSIM of all pairs of patches, of the second as it is or mirrored; (K, K), symmetric, 1 on the diagonal.
-
-    Examples:
-        >>> ramp = np.tile(np.arange(0, 160, 10, dtype=np.uint8), (16, 1))
-        >>> pairwise_ssim([ramp, ramp[:, ::-1]]).round(6).tolist()  # the same, mirrored
-        [[1.0, 1.0], [1.0, 1.0]]
-    """
-    matrix = np.eye(len(patches))
-    for i, one in enumerate(patches):
-        for j in range(i):
-            other = patches[j]
-            turns = (structural_similarity(one, turn, data_range=255) for turn in (other, other[:, ::-1]))
-            matrix[i, j] = matrix[j, i] = max(turns)
-    return matrix
-
-
 def cohere(similarities: Sequence[NDArray[np.float32]], options: PruneOptions | None = None) -> list[Cohesion]:
-    """Judges clusters by the similarities of proposal flow.
+    """Prunes clusters by the similarities from matching.
 
     Args:
-        similarities: For each cluster those (K, K) of all pairs of members, one member an image; NaN for pairs that
-            nobody matched, which have no say.
+        similarities: For each cluster those (K, K) of all pairs of members, one member an input; NaN for pairs that
+            were not matched, which do not count.
         options: Hyperparameters.
 
     Returns:
-        A judgement a cluster, in the same order.
+        One verdict a cluster, in the same order.
 
     Examples:
         >>> tight, loose = np.full((5, 5), 0.9, np.float32), np.full((5, 5), 0.1, np.float32)
@@ -146,7 +108,7 @@ def cohere(similarities: Sequence[NDArray[np.float32]], options: PruneOptions | 
 
 
 def goal(similarities: Sequence[NDArray[np.float32]], options: PruneOptions | None = None) -> float:
-    """The similarity that the clusters of a class have to reach: `similarity_quantile` of their medians.
+    """The similarity that the clusters of a class must reach: `similarity_quantile` of their medians.
 
     Args:
         similarities: As for `cohere`.
@@ -162,7 +124,7 @@ def goal(similarities: Sequence[NDArray[np.float32]], options: PruneOptions | No
 
 
 def _quantile(matrices: Sequence[NDArray[np.floating]], min_members: int, q: float) -> float:
-    """Quantile over clusters, of those with enough members, of their medians; 0 where there is none."""
+    """Quantile of the medians of the clusters with enough members; 0 if there is no such cluster."""
     found = (_median(matrix) for matrix in matrices if len(matrix) >= max(min_members, 2))
     medians = [median for median in found if median is not None]
     return float(np.quantile(np.array(medians, dtype=np.float64), q)) if medians else 0.0
@@ -190,14 +152,14 @@ def _cohesion(matrix: NDArray[np.float32], goal: float, options: PruneOptions) -
 
 
 def prune(ssims: Sequence[NDArray[np.float64]], options: PruneOptions | None = None) -> list[Verdict]:
-    """Judges the clusters of a class.
+    """Prunes the clusters of a class by SSIM.
 
     Args:
-        ssims: For each cluster the SSIMs (K, K) of all pairs of members, one member an image.
+        ssims: For each cluster the SSIMs (K, K) of all pairs of members, one member an input.
         options: Hyperparameters.
 
     Returns:
-        A verdict a cluster, in the same order.
+        One verdict a cluster, in the same order.
 
     Examples:
         >>> tight, loose = np.full((5, 5), 0.8), np.full((5, 5), 0.1)

@@ -1,8 +1,8 @@
-"""Whether clusters come out again: over seeds, and over bootstrap samples of the images.
+"""Stability: whether the same clusters are found again, over seeds and over bootstrap samples of the inputs.
 
-A bootstrap sample draws as many images as there are, with replacement; the distinct ones, about 63 %, are clustered
-alone. Two clusterings are compared by the adjusted Rand index (Hubert and Arabie, 1985) on the parts that both have:
-1 for the same clusters, 0 on average for random ones of the same sizes.
+A bootstrap sample draws as many inputs as there are, with replacement; the parts of the distinct ones, about 63 %, are
+clustered alone. Two clusterings are compared by the adjusted Rand index (Hubert and Arabie, 1985) on the parts that
+both have: 1 for the same clusters, 0 on average for random ones of the same sizes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sklearn.metrics import adjusted_rand_score
 from visual_summaries.masks.options import Options, Range
 
 Cluster = Callable[[NDArray[np.int64], int], Mapping[str, NDArray[np.int64]]]
-"""Clusters some parts, given by their indices, with a seed: labels in the order of the indices, by method."""
+"""From the indices of some parts and a seed to labels in the order of the indices, by method."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,9 @@ class StabilityOptions(Options):
     """How often clustering is repeated.
 
     Attributes:
-        seeds: With other seeds, >= 0. Ours.
-        samples: On bootstrap samples of the images, >= 1. Ours: the mean over 20 is good to about 0.01.
+        seeds: Clusterings with other seeds, >= 0. Our choice.
+        samples: Clusterings of bootstrap samples of the inputs, >= 1. Our choice: the mean over 20 is
+            accurate to about 0.01.
     """
 
     seeds: Annotated[int, Range(ge=0)] = 5
@@ -36,7 +37,7 @@ class StabilityOptions(Options):
 
 @dataclass(frozen=True)
 class Stability:
-    """How one method's clusters compare with those of all images under the first seed.
+    """How one method's repeated clusterings compare with that of all inputs under the first seed.
 
     Attributes:
         seeds: Adjusted Rand index for each other seed.
@@ -60,41 +61,41 @@ class Stability:
 
 def stability(
     cluster: Cluster,
-    image: NDArray[np.int64],
+    owner: NDArray[np.int64],
     kept: Mapping[str, NDArray[np.int64]],
     *,
     seed: int,
     options: StabilityOptions | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Stability]:
-    """Clusters again and again.
+    """Repeats a clustering with other seeds and on bootstrap samples.
 
     Args:
-        cluster: Does it; always called in the same order.
-        image: (P,) index of the image of each part.
+        cluster: The clustering; always called in the same order.
+        owner: (P,) index of the input that owns each part.
         kept: For each method that `cluster` knows, indices of the parts in kept clusters.
         seed: Of the first clustering and of the samples; other seeds are the following ones.
         options: Hyperparameters; the defaults without it.
         progress: Called with the number of clusterings done and of all.
 
     Returns:
-        What was found for each method; nothing to compare where the parts are of fewer than two images.
+        The stability of each method; without any values if the parts belong to fewer than two inputs.
 
     Examples:
         >>> def cluster(parts, seed):
         ...     return {"halves": parts % 2}
-        >>> image, kept = np.arange(8), {"halves": np.arange(8)}
-        >>> found = stability(cluster, image, kept, seed=0, options=StabilityOptions(seeds=1, samples=3))
+        >>> owner, kept = np.arange(8), {"halves": np.arange(8)}
+        >>> found = stability(cluster, owner, kept, seed=0, options=StabilityOptions(seeds=1, samples=3))
         >>> found["halves"].seeds, found["halves"].samples  # the same clusters each time
         ((1.0,), (1.0, 1.0, 1.0))
     """
     options = options or StabilityOptions()
-    images = np.unique(image)
-    if len(images) < 2:
+    inputs = np.unique(owner)
+    if len(inputs) < 2:
         return {method: Stability((), (), ()) for method in kept}
     total = 1 + options.seeds + options.samples
     tick = progress or (lambda done, total: None)
-    everything = np.arange(len(image), dtype=np.int64)
+    everything = np.arange(len(owner), dtype=np.int64)
     whole = cluster(everything, seed)
     tick(1, total)
     found: dict[str, tuple[list[float], list[float], list[float]]] = {method: ([], [], []) for method in kept}
@@ -105,7 +106,7 @@ def stability(
         tick(1 + turn, total)
     generator = np.random.default_rng(seed)
     for turn in range(1, options.samples + 1):
-        parts = _sample(image, images, generator)
+        parts = _sample(owner, inputs, generator)
         sampled = cluster(parts, seed)
         for method, (_, samples, of_kept) in found.items():
             samples.append(_agreement(whole[method][parts], sampled[method]))
@@ -116,12 +117,12 @@ def stability(
     return {method: Stability(*map(tuple, values)) for method, values in found.items()}
 
 
-def _sample(image: NDArray[np.int64], images: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.int64]:
-    """Indices of the parts of a bootstrap sample with at least two distinct images."""
-    drawn = images[:1]
+def _sample(owner: NDArray[np.int64], inputs: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.int64]:
+    """Indices of the parts of a bootstrap sample with at least two distinct inputs."""
+    drawn = inputs[:1]
     while len(drawn) < 2:
-        drawn = np.unique(generator.choice(images, size=len(images)))
-    return np.flatnonzero(np.isin(image, drawn))
+        drawn = np.unique(generator.choice(inputs, size=len(inputs)))
+    return np.flatnonzero(np.isin(owner, drawn))
 
 
 def _agreement(one: NDArray[np.int64], other: NDArray[np.int64]) -> float:

@@ -35,6 +35,7 @@ from visual_summaries.clustering.metrics.coverage import coverage, mask_coverage
 from visual_summaries.clustering.metrics.purity import consistency, random_clusters, recall
 from visual_summaries.clustering.metrics.stability import Stability, StabilityOptions, stability
 from visual_summaries.clustering.options import AffinityOptions
+from visual_summaries.clustering.parts.part_boxes import PartBoxes
 from visual_summaries.masks.errors import UserError
 from visual_summaries.summaries.evaluation.ground_truth import DRAWS, Truth, image_of_parts, mean
 from visual_summaries.summaries.progress import Tick
@@ -264,7 +265,7 @@ def _judge(run: Run, parts: _Parts, truth: Truth | None, own: Clustering) -> lis
     return judged
 
 
-def read_similarities(run: Run) -> Matched:
+def read_similarities(run: Run) -> Matched[PartBoxes]:
     """The similarities of a run's parts.
 
     Raises:
@@ -276,7 +277,8 @@ def read_similarities(run: Run) -> Matched:
         raise UserError(f"{file} is not there: {again}")
     matched = read_matched(file)
     clustered = run.parts[: len(matched.parts)]
-    if not np.array_equal(matched.boxes, np.array([part.box for part in clustered], np.float32).reshape(-1, 4)):
+    corners = matched.where.corners[matched.parts]
+    if not np.array_equal(corners, np.array([part.box for part in clustered], np.float32).reshape(-1, 4)):
         raise UserError(f"{file} holds other parts than parts.csv: {again}")
     return matched
 
@@ -287,7 +289,7 @@ def _read_parts(run: Run, vectors: NDArray[np.float32] | None, describer: Descri
         image=image_of_parts(run),
         boxes=np.array([part.box for part in run.parts], np.float32).reshape(-1, 4),
         matrix=matched.matrix,
-        descriptors=_describe_parts(run, matched.boxes, describer),
+        descriptors=_describe_parts(run, matched.where.corners[matched.parts], describer),
         masks=[run.mask(image).binary for image in run.ids],
         vectors=unit(vectors) if vectors is not None else None,
     )

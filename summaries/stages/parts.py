@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from visual_summaries.clustering.clusters.matched import Candidates, Matched
+from visual_summaries.clustering.clusters.matched import Matched
 from visual_summaries.clustering.descriptors.choose import deep_encoder
 from visual_summaries.clustering.descriptors.hog import describe
 from visual_summaries.clustering.descriptors.projection import learn
@@ -23,6 +23,7 @@ from visual_summaries.clustering.matching.proposal_flow import Features, mirror
 from visual_summaries.clustering.matching.similarity import ON_DEVICE, similarity
 from visual_summaries.clustering.matching.tiles import Tile
 from visual_summaries.clustering.options import ProposalOptions, count_neighbours
+from visual_summaries.clustering.parts.part_boxes import PartBoxes
 from visual_summaries.clustering.parts.proposals import choose, not_redundant, selective_search
 from visual_summaries.masks.errors import UserError
 from visual_summaries.masks.networks.classifier import Classifier
@@ -162,13 +163,13 @@ def run_matching(
     parts, boxes = (np.concatenate(indices) if indices else np.zeros(0, np.int64) for indices in (stays, looked))
     places = list(zip(found.image[boxes], found.proposal[boxes], strict=True))
     matched = Matched(
-        Candidates(
-            similarity=found.between(boxes, parts),
-            image=found.image[boxes],
-            boxes=np.array([chosen[i].boxes[j] for i, j in places], np.float32).reshape(-1, 4),
+        similarity=found.between(boxes, parts),
+        owner=found.image[boxes],
+        parts=np.searchsorted(boxes, parts),
+        where=PartBoxes(
+            corners=np.array([chosen[i].boxes[j] for i, j in places], np.float32).reshape(-1, 4),
             region=np.array([chosen[i].region[j] for i, j in places], np.int32),
         ),
-        parts=np.searchsorted(boxes, parts),
         pairs=None if len(pairs) == len(all_pairs(len(ids))) else pairs,
     )
     write_matched(path / "work" / "similarity.npz", matched)

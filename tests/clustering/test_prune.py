@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from skimage.metrics import structural_similarity
 
-from visual_summaries.clustering.clusters.prune import cohere, one_per_image, pairwise_ssim, patch, prune
+from visual_summaries.clustering.clusters.prune import cohere, one_per_input, prune
+from visual_summaries.clustering.metrics.ssim import pairwise_ssim, patch
 from visual_summaries.clustering.options import PruneOptions
 
 REFERENCE = PruneOptions(min_members=4, cluster_share=0.9, member_share=0.6)
@@ -23,12 +24,12 @@ def cluster(members, value, odd=None, odd_value=0.0):
 def test_one_part_an_image_stays_the_most_similar_one():
     similarity = np.array([0.3, 1.0, 0.8, 0.5, 0.7], np.float32)
     image = np.array([4, 2, 4, 0, 2])
-    assert one_per_image(similarity, image).tolist() == [1, 2, 3]
+    assert one_per_input(similarity, image).tolist() == [1, 2, 3]
 
 
 def test_equals_go_to_the_earlier_member():
-    assert one_per_image(np.full(4, 0.5, np.float32), np.array([1, 0, 1, 0])).tolist() == [0, 1]
-    assert one_per_image(np.zeros(0, np.float32), np.zeros(0, np.int64)).tolist() == []
+    assert one_per_input(np.full(4, 0.5, np.float32), np.array([1, 0, 1, 0])).tolist() == [0, 1]
+    assert one_per_input(np.zeros(0, np.float32), np.zeros(0, np.int64)).tolist() == []
 
 
 def test_pairs_are_those_of_scikit_image_direct_or_mirrored():

@@ -16,8 +16,9 @@ import pytest
 from PIL import Image
 from scipy.sparse import csr_array
 
-from visual_summaries.clustering.clusters.matched import Candidates, Matched
+from visual_summaries.clustering.clusters.matched import Matched
 from visual_summaries.clustering.options import AffinityOptions
+from visual_summaries.clustering.parts.part_boxes import PartBoxes
 from visual_summaries.masks.networks.models import Classifier, load_classifier
 from visual_summaries.summaries.cli import main
 from visual_summaries.summaries.files import write_csv, write_json, write_npz, write_png
@@ -344,8 +345,10 @@ def planted(tmp_path: Path) -> Callable[..., Planted]:
         write_matched(
             path / "work" / "similarity.npz",
             Matched(
-                Candidates(csr_array(matrix), image_of, np.array(boxes, np.float32), np.ones(len(kind), np.int32)),
+                csr_array(matrix),
+                image_of,
                 np.arange(len(kind)),
+                PartBoxes(np.array(boxes, np.float32), np.ones(len(kind), np.int32)),
             ),
         )
         summaries, rows = [], {}

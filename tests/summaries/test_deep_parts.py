@@ -50,4 +50,4 @@ def test_a_killed_matching_goes_on_with_the_same_reduced_descriptors(copy, encod
     monkeypatch.setattr(DeepEncoder, "describe", None)  # nothing is described again
     assert matched("other", lambda done, total: None) == whole
     assert not (copy / "work" / "matching").exists()
-    assert read_matched(copy / "work" / "similarity.npz").candidates.similarity.nnz
+    assert read_matched(copy / "work" / "similarity.npz").similarity.nnz

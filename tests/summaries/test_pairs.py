@@ -8,9 +8,10 @@ import pytest
 from scipy.sparse import csr_array
 
 from visual_summaries.clustering.clusters import matched
-from visual_summaries.clustering.clusters.matched import Candidates, Matched
+from visual_summaries.clustering.clusters.matched import Matched
 from visual_summaries.clustering.matching.pairs import encode, nearest_pairs
 from visual_summaries.clustering.options import count_neighbours
+from visual_summaries.clustering.parts.part_boxes import PartBoxes
 from visual_summaries.masks.networks.models import load_classifier
 from visual_summaries.summaries.cli import main
 from visual_summaries.summaries.similarity_file import read_matched, write_matched
@@ -83,7 +84,7 @@ def test_only_the_nearest_are_matched(folder, nearest):
     found = read_matched(nearest / "work" / "similarity.npz")
     assert np.array_equal(found.pairs, expected)
     rows, columns = found.matrix.nonzero()
-    between = {tuple(sorted(pair)) for pair in zip(found.image[rows], found.image[columns], strict=True)}
+    between = {tuple(sorted(pair)) for pair in zip(found.part_owner[rows], found.part_owner[columns], strict=True)}
     assert between <= {tuple(pair) for pair in expected.tolist()}
     assert len(between) > 4
     for summary in run.summaries:
@@ -137,8 +138,10 @@ def test_summaries_of_one_part_in_different_neighbourhoods_are_merged(nearest, t
     apart = np.abs(np.arange(count)[:, None] - np.arange(count))
     pairs = np.array([(i, j) for i in range(count) for j in range(i + 1, count) if j - i <= 2])
     alike = csr_array(np.where((apart > 0) & (apart <= 2), 0.8, 0).astype(np.float32))
-    boxes = Candidates(alike, np.arange(count), np.tile(np.float32([20, 20, 60, 60]), (count, 1)), np.zeros(count, int))
-    write_matched(run.path / "work" / "similarity.npz", Matched(boxes, np.arange(count), pairs))
+    where = PartBoxes(np.tile(np.float32([20, 20, 60, 60]), (count, 1)), np.zeros(count, np.int32))
+    write_matched(
+        run.path / "work" / "similarity.npz", Matched(alike, np.arange(count), np.arange(count), where, pairs)
+    )
     counts = run_clusters(run.path, quick_settings, seed=0)
     (kept,) = (one for one in Run(run.path).summaries if one.kept)
     assert counts["kept"] == 1
@@ -154,8 +157,8 @@ def parts(pairs=None):
     image, chosen = np.array([0, 0, 0, 1, 2, 2, 3, 3]), np.array([0, 2, 3, 4, 5, 6])
     dense = np.triu(rng.random((8, 8)) * (rng.random((8, 8)) < 0.7), 1)
     similarity = csr_array((dense + dense.T).astype(np.float32)[:, chosen])
-    boxes = Candidates(similarity, image, rng.random((8, 4)).astype(np.float32), np.arange(8, dtype=np.int32))
-    return Matched(boxes, chosen, pairs)
+    where = PartBoxes(rng.random((8, 4)).astype(np.float32), np.arange(8, dtype=np.int32))
+    return Matched(similarity, image, chosen, where, pairs)
 
 
 def as_array(matrix):
@@ -171,11 +174,11 @@ def test_what_is_written_is_read(tmp_path, monkeypatch, pairs, dense):
     found = read_matched(tmp_path / "similarity.npz")
     assert isinstance(found.matrix, np.ndarray) == (pairs is None and dense == 300)
     assert as_array(found.matrix).tobytes() == as_array(given.matrix).tobytes()
-    assert np.array_equal(found.image, [0, 0, 1, 2, 2, 3])
-    assert np.array_equal(found.boxes, given.boxes)
-    assert found.candidates.similarity.toarray().tobytes() == given.candidates.similarity.toarray().tobytes()
-    for name in ("image", "boxes", "region"):
-        assert np.array_equal(getattr(found.candidates, name), getattr(given.candidates, name))
+    assert np.array_equal(found.part_owner, [0, 0, 1, 2, 2, 3])
+    assert found.similarity.toarray().tobytes() == given.similarity.toarray().tobytes()
+    assert np.array_equal(found.owner, given.owner)
+    for name in ("corners", "region"):
+        assert np.array_equal(getattr(found.where, name), getattr(given.where, name))
     assert (found.pairs is None) == (pairs is None)
     block = found.among([0, 2, 3, 5])
     expected = as_array(given.matrix)[np.ix_([0, 2, 3, 5], [0, 2, 3, 5])]

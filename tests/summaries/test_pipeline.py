@@ -155,7 +155,8 @@ def test_python_gives_the_bytes_of_the_command_line(done, folder, classifier, pr
 
 
 def test_of_large_summaries_those_that_matched_best_are_compared(planted, quick_settings, monkeypatch):
-    monkeypatch.setattr("visual_summaries.summaries.stages.clusters.COMPARED", 3)
+    for module in ("summaries.stages.clusters", "clustering.clusters.find"):
+        monkeypatch.setattr(f"visual_summaries.{module}.COMPARED", 3)
     path = planted().run.path
     lenient = {"similarity_quantile": 0.0, "similarity_share": 1.0, "joins_share": 1.0, "member_share": 1.0}
     run_clusters(path, override(quick_settings, {"prune": lenient}), seed=0)
