@@ -34,5 +34,10 @@ class UnusableImageError(ValueError):
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether an error is that nothing more can be written: it will happen to the rest of a batch, too."""
+    """Whether an error is that nothing more can be written: it will happen to the rest of a batch, too.
+
+    Examples:
+        >>> is_disk_full(OSError(errno.ENOSPC, "No space left on device")), is_disk_full(ValueError())
+        (True, False)
+    """
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

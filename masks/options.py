@@ -155,6 +155,14 @@ def checked(values: Mapping[str, Any], annotations: Mapping[str, Any], owner: st
 
     Raises:
         OptionError: A value has the wrong type or is out of its range.
+
+    Examples:
+        >>> checked({"rate": 1}, {"rate": Annotated[float, Range(gt=0)]}, "Stage")
+        {'rate': 1.0}
+        >>> checked({"rate": -1}, {"rate": Annotated[float, Range(gt=0)]}, "Stage")
+        Traceback (most recent call last):
+        ...
+        visual_summaries.masks.options.OptionError: Stage.rate is -1: give above 0
     """
     found = {}
     for name, value in values.items():

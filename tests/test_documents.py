@@ -1,5 +1,6 @@
 """Files that the documents name are there."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -29,3 +30,17 @@ def test_there_are_twenty_answers():
 
 def test_readme_is_short():
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 150
+
+
+def test_examples_stand_under_a_heading():
+    """Otherwise the documentation shows them as quotations."""
+    bare = [
+        f"{path.relative_to(ROOT)}: {node.name}"
+        for package in ("masks", "clustering", "summaries", "specialize")
+        for path in sorted((ROOT / package).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+        and ">>>" in (text := ast.get_docstring(node) or "")
+        and "\nExamples:\n" not in text
+    ]
+    assert not bare

@@ -21,10 +21,11 @@ def moved(mask: Mask, rng: np.random.Generator) -> Mask:
         mask: bool (H, W).
         rng: Of the mirroring and the shift.
 
-    >>> mask = np.zeros((4, 6), bool)
-    >>> mask[:2, :3] = True
-    >>> int(moved(mask, np.random.default_rng(0)).sum())
-    6
+    Examples:
+        >>> mask = np.zeros((4, 6), bool)
+        >>> mask[:2, :3] = True
+        >>> int(moved(mask, np.random.default_rng(0)).sum())
+        6
     """
     mirrored = mask[:, ::-1] if rng.random() < 0.5 else mask
     shift = (int(rng.integers(mask.shape[0])), int(rng.integers(mask.shape[1])))
@@ -38,11 +39,12 @@ def disc(size: tuple[int, int], area: float) -> Mask:
         size: (H, W).
         area: Share of the frame, in [0, 1].
 
-    >>> disc((4, 4), 0.25).astype(int)
-    array([[0, 0, 0, 0],
-           [0, 1, 1, 0],
-           [0, 1, 1, 0],
-           [0, 0, 0, 0]])
+    Examples:
+        >>> disc((4, 4), 0.25).astype(int)
+        array([[0, 0, 0, 0],
+               [0, 1, 1, 0],
+               [0, 1, 1, 0],
+               [0, 0, 0, 0]])
     """
     y, x = (np.arange(side) - (side - 1) / 2 for side in size)
     return most_salient(-np.hypot(y[:, None], x[None, :]), area)

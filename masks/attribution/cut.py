@@ -17,9 +17,10 @@ def normalised(relevance: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
     Returns:
         float32 (H, W).
 
-    >>> normalised(np.array([[-1.0, 0.0], [1.0, 3.0]]))
-    array([[0.  , 0.25],
-           [0.5 , 1.  ]], dtype=float32)
+    Examples:
+        >>> normalised(np.array([[-1.0, 0.0], [1.0, 3.0]]))
+        array([[0.  , 0.25],
+               [0.5 , 1.  ]], dtype=float32)
     """
     values = relevance.astype(np.float64)
     values -= values.min()
@@ -37,9 +38,10 @@ def cut(relevance: npt.NDArray[np.floating], area: float) -> npt.NDArray[np.bool
     Returns:
         bool (H, W).
 
-    >>> cut(np.array([[-1.0, 0.0], [1.0, 3.0]]), 0.5)
-    array([[False, False],
-           [ True,  True]])
+    Examples:
+        >>> cut(np.array([[-1.0, 0.0], [1.0, 3.0]]), 0.5)
+        array([[False, False],
+               [ True,  True]])
     """
     if relevance.min() == relevance.max():
         return np.zeros(relevance.shape, np.bool_)

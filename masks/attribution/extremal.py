@@ -54,6 +54,13 @@ def extremal(
     Raises:
         ValueError: If the inputs are no images.
         UserError: If no gradient of the logits reaches the inputs, or logits are not finite.
+
+    Examples:
+        >>> from visual_summaries.masks.networks.models import load_classifier
+        >>> with load_classifier("demo:1", weights="none") as classifier:
+        ...     found = extremal(classifier, classifier.empty(1), torch.tensor([0]), ExtremalOptions(iterations=2))
+        >>> found.shape[2:] == classifier.frame.size
+        True
     """
     if inputs.ndim != 4:
         raise ValueError(f"inputs have the shape {tuple(inputs.shape)}: give images (N, 3, H, W)")

@@ -44,6 +44,14 @@ def grad_cam(
 
     Raises:
         UnsuitableNetworkError: If the network has no feature map of the layout (N, C, *s), as transformers have none.
+
+    Examples:
+        >>> from visual_summaries.masks.networks.models import load_classifier
+        >>> import torch
+        >>> with load_classifier("demo:1", weights="none") as classifier:
+        ...     found = grad_cam(classifier, classifier.empty(2), torch.tensor([0, 1]))
+        >>> found.shape[:2], found.shape[2:] == classifier.frame.size
+        (torch.Size([2, 1]), True)
     """
     from captum.attr import LayerGradCam
 

@@ -39,7 +39,8 @@ def check_name(name: str) -> None:
     Raises:
         ValueError: If there is no such attribution.
 
-    >>> check_name("rise")
+    Examples:
+        >>> check_name("rise")
     """
     if name not in METHODS:
         raise ValueError(f"unknown attribution {name!r}: give {FORMS}")

@@ -101,10 +101,11 @@ class AttributionOptions(Options):
     def chosen(self) -> RelevanceOptions | None:
         """The options of the method; None for the optimised mask, whose options stand elsewhere.
 
-        >>> AttributionOptions().chosen is None
-        True
-        >>> AttributionOptions(method="rise").chosen.masks
-        1000
+        Examples:
+            >>> AttributionOptions().chosen is None
+            True
+            >>> AttributionOptions(method="rise").chosen.masks
+            1000
         """
         options: RelevanceOptions | None = None if self.method == MASK else getattr(self, self.method)
         return options

@@ -41,6 +41,13 @@ def rise(
 
     Raises:
         UserError: If logits are not finite.
+
+    Examples:
+        >>> from visual_summaries.masks.networks.models import load_classifier
+        >>> with load_classifier("demo:1", weights="none") as classifier:
+        ...     found = rise(classifier, classifier.empty(1), torch.tensor([0]), RiseOptions(masks=8))
+        >>> found.shape[2:] == classifier.frame.size, bool(found.min() >= 0)
+        (True, True)
     """
     options = options or RiseOptions()
     generator = torch.Generator().manual_seed(seed)
@@ -66,6 +73,11 @@ def random_mask(like: Tensor, options: RiseOptions, generator: torch.Generator) 
         like: (N, C, *S); gives size, type and device.
         options: Cells a side, and the probability that one is kept.
         generator: Of the grid and the place.
+
+    Examples:
+        >>> mask = random_mask(torch.zeros(1, 3, 28, 28), RiseOptions(), torch.Generator().manual_seed(0))
+        >>> mask.shape, bool(mask.min() >= 0), bool(mask.max() <= 1)
+        (torch.Size([1, 1, 28, 28]), True, True)
     """
     sides = like.shape[2:]
     grid = (torch.rand(1, 1, *[options.cells] * len(sides), generator=generator) < options.kept).float()

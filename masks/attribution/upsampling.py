@@ -17,8 +17,9 @@ def upsampled(maps: Tensor, size: Sequence[int]) -> Tensor:
         maps: (N, C, *s) with one to three dimensions s.
         size: S, as many dimensions.
 
-    >>> import torch
-    >>> upsampled(torch.tensor([[[0.0, 1.0]]]), [4])
-    tensor([[[0.0000, 0.2500, 0.7500, 1.0000]]])
+    Examples:
+        >>> import torch
+        >>> upsampled(torch.tensor([[[0.0, 1.0]]]), [4])
+        tensor([[[0.0000, 0.2500, 0.7500, 1.0000]]])
     """
     return F.interpolate(maps, size=tuple(size), mode=_MODES[len(size)], align_corners=False)

@@ -36,7 +36,12 @@ def _is_safe(character: str) -> bool:
 
 
 def safe_id(text: str) -> str:
-    """A text itself where it may be an id; else what is left of it, with a hash that tells it from others."""
+    """A text itself where it may be an id; else what is left of it, with a hash that tells it from others.
+
+    Examples:
+        >>> safe_id("n03028079_12"), safe_id("../x")
+        ('n03028079_12', '_x-d6b96a97')
+    """
     if is_safe_id(text):
         return text
     mark = "-" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
@@ -49,6 +54,10 @@ def recorded_path(path: Path) -> str:
 
     Names that are no UTF-8 can be written neither into a table nor into JSON, and control characters would be read as
     other lines. The URI holds all bytes; :func:`path_on_record` gives the path.
+
+    Examples:
+        >>> recorded_path(Path("photos/a.jpg"))
+        'photos/a.jpg'
     """
     text = str(path)
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
@@ -57,7 +66,12 @@ def recorded_path(path: Path) -> str:
 
 
 def path_on_record(text: str) -> Path:
-    """The path that :func:`recorded_path` put on record."""
+    r"""The path that :func:`recorded_path` put on record.
+
+    Examples:
+        >>> path_on_record(recorded_path(Path("/photos/line\nbreak.jpg"))) == Path("/photos/line\nbreak.jpg")
+        True
+    """
     if text.startswith("file:///"):
         return Path(os.fsdecode(unquote_to_bytes(text.removeprefix("file://"))))
     return Path(text)

@@ -96,6 +96,11 @@ class Frame:
 
         Returns:
             uint8, (H, W, 3) or (H, W).
+
+        Examples:
+            >>> photograph = Image.new("RGB", (300, 200), "red")
+            >>> Frame((100, 100), 128, "bilinear").cut(photograph).shape
+            (100, 100, 3)
         """
         height, width = self.size
         resized = self._resized(*(size or photograph.size))
@@ -120,6 +125,11 @@ class Frame:
 
         Returns:
             (K, 4) float32 xyxy in pixels of the photograph.
+
+        Examples:
+            >>> frame = Frame((100, 100), 100, "bilinear")  # of 400 x 200 pixels the middle 200 x 200, halved
+            >>> frame.to_photograph(np.array([[0, 0, 100, 100]], np.float32), (200, 400)).tolist()
+            [[100.0, 0.0, 300.0, 200.0]]
         """
         height, width = photograph
         resized_width, resized_height = self._resized(width, height)

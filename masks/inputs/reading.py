@@ -87,7 +87,12 @@ def readable() -> tuple[str, ...]:
 
 
 def is_image_name(path: Path) -> bool:
-    """Whether a file's suffix is one of a format that is read."""
+    """Whether a file's suffix is one of a format that is read.
+
+    Examples:
+        >>> is_image_name(Path("church.JPG")), is_image_name(Path("notes.txt"))
+        (True, False)
+    """
     return Image.registered_extensions().get(path.suffix.lower()) in FORMATS
 
 

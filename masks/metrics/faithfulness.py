@@ -63,7 +63,12 @@ def probabilities(
 
 
 def drop(p0: Tensor, p: Tensor) -> Tensor:
-    """(p0 - p) / p0, elementwise."""
+    """(p0 - p) / p0, elementwise.
+
+    Examples:
+        >>> drop(torch.tensor([0.8]), torch.tensor([0.2]))
+        tensor([0.7500])
+    """
     return (p0 - p) / p0
 
 
@@ -85,7 +90,14 @@ class Shape:
 
 
 def shape(mask: npt.NDArray[np.floating] | npt.NDArray[np.bool_]) -> Shape:
-    """What a mask (H, W) in [0, 1], or bool, looks like."""
+    """What a mask (H, W) in [0, 1], or bool, looks like.
+
+    Examples:
+        >>> mask = np.zeros((4, 5), bool)
+        >>> mask[0, 0] = mask[2:, 2:] = True
+        >>> shape(mask)
+        Shape(area=0.35, regions=2, top5_share=1.0, collapsed='')
+    """
     binary = mask > 0.5
     sizes = np.sort(np.bincount(label(binary, connectivity=2).ravel())[1:])[::-1]
     covered = int(sizes.sum())
@@ -103,6 +115,10 @@ def ranks(saliency: npt.NDArray[np.floating] | npt.NDArray[np.bool_]) -> npt.NDA
     The larger value comes first. Where values are the same, as on most pixels of a binary mask, the distance to the
     outline of {value > 0.5} decides: inside, the pixel deepest in its region comes first; outside, the one closest to
     a region. What is left is taken in reading order.
+
+    Examples:
+        >>> ranks(np.array([[0.1, 0.9], [0.8, 0.2]])).tolist()
+        [[3, 0], [1, 2]]
     """
     values = saliency.astype(np.float64).ravel()
     depth = _depth(saliency > 0.5).ravel()
@@ -122,7 +138,12 @@ def _depth(binary: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
 
 
 def most_salient(saliency: npt.NDArray[np.floating] | npt.NDArray[np.bool_], area: float) -> npt.NDArray[np.bool_]:
-    """The mask bool (H, W) of the most salient pixels, a share ``area`` of them, in the order of :func:`ranks`."""
+    """The mask bool (H, W) of the most salient pixels, a share ``area`` of them, in the order of :func:`ranks`.
+
+    Examples:
+        >>> most_salient(np.array([[0.1, 0.9], [0.8, 0.2]]), 0.5).tolist()
+        [[False, True], [True, False]]
+    """
     return ranks(saliency) < round(area * saliency.size)
 
 
@@ -151,7 +172,12 @@ def insertion_auc(classifier: Classifier, images: Tensor, targets: Tensor, place
 
 
 def shares(steps: int = STEPS) -> list[float]:
-    """The shares of pixels at which a curve is taken, from 0 to 1, denser at the start."""
+    """The shares of pixels at which a curve is taken, from 0 to 1, denser at the start.
+
+    Examples:
+        >>> shares(4)
+        [0.0, 0.0625, 0.25, 0.5625, 1.0]
+    """
     return [(i / steps) ** 2 for i in range(steps + 1)]
 
 

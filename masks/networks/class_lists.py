@@ -54,6 +54,10 @@ def labels_of(classes: object, what: str) -> list[ClassLabel]:
 
     Raises:
         UserError: If it is no such list: a text, a set, a dictionary whose indices have gaps, an entry without a name.
+
+    Examples:
+        >>> [label.name for label in labels_of({"dog": 1, "cat": 0}, "my list")]
+        ['cat', 'dog']
     """
     if classes is None:
         return []

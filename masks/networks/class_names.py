@@ -33,12 +33,22 @@ class ClassLabel:
 
 
 def numbered(names: Sequence[str]) -> list[ClassLabel]:
-    """Class names in the order of the logits, as labels."""
+    """Class names in the order of the logits, as labels.
+
+    Examples:
+        >>> numbered(["cat", "dog"])[1]
+        ClassLabel(index=1, name='dog', wordnet='')
+    """
     return [ClassLabel(index, name) for index, name in enumerate(names)]
 
 
 def normalised(text: str) -> str:
-    """A name as names are compared: composed Unicode, no case, ``_`` as a space, single spaces, no byte-order mark."""
+    """A name as names are compared: composed Unicode, no case, ``_`` as a space, single spaces, no byte-order mark.
+
+    Examples:
+        >>> normalised("Tow_Truck ")
+        'tow truck'
+    """
     folded = unicodedata.normalize("NFC", unicodedata.normalize("NFD", text).casefold())
     return " ".join(folded.replace("_", " ").replace("\ufeff", "").split())
 
@@ -57,6 +67,11 @@ def find_class(text: str, labels: Sequence[ClassLabel], count: int) -> int | Non
     Raises:
         UnknownClassError: If no class is meant; it names those that are like it.
         UserError: If more than one is meant, or an index is out of range.
+
+    Examples:
+        >>> labels = [ClassLabel(0, "tench, Tinca tinca", "n01440764"), ClassLabel(1, "gas pump")]
+        >>> [find_class(text, labels, 2) for text in ("Tinca tinca", "n01440764", "gas_pump", "1", "predicted")]
+        [0, 0, 1, 1, None]
     """
     wanted = normalised(text)
     if wanted == "predicted":
@@ -96,7 +111,12 @@ def _number(text: str) -> int | None:
 
 
 def synonyms(name: str) -> list[str]:
-    """The synonyms in a class's name, which stand between commas."""
+    """The synonyms in a class's name, which stand between commas.
+
+    Examples:
+        >>> synonyms("tench, Tinca tinca")
+        ['tench', 'Tinca tinca']
+    """
     return [part.strip() for part in name.split(",") if part.strip()]
 
 
@@ -205,6 +225,10 @@ def mapped_class(folder: str, classes: Mapping[str, str]) -> str:
 
     Raises:
         UserError: If two names in the map are the folder's when normalised, and their classes differ.
+
+    Examples:
+        >>> mapped_class("ANTS", {"ants": "ant"}), mapped_class("bees", {"ants": "ant"})
+        ('ant', 'bees')
     """
     if folder in classes:
         return classes[folder]

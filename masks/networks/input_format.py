@@ -102,6 +102,10 @@ def size_of(value: object, what: str) -> tuple[int, int]:
 
     Raises:
         UserError: If it is none of them.
+
+    Examples:
+        >>> size_of(224, "my network"), size_of((3, 224, 192), "my network")
+        ((224, 224), (224, 192))
     """
     numbers = _numbers(value)
     if len(numbers) == 3:
@@ -116,6 +120,10 @@ def normalisation(mean: object, std: object, what: str) -> Normalisation:
 
     Raises:
         UserError: If they are no such numbers, or those of images in 0 to 255.
+
+    Examples:
+        >>> normalisation(0.5, (0.2, 0.2, 0.3), "my network")
+        Normalisation(mean=(0.5, 0.5, 0.5), std=(0.2, 0.2, 0.3))
     """
     found = []
     for name, value in (("mean", mean), ("std", std)):

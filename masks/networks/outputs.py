@@ -70,7 +70,12 @@ class Reading:
 
 
 def dtype_of(network: nn.Module, otherwise: torch.dtype) -> torch.dtype:
-    """The type of the network's first weight that is no whole number."""
+    """The type of the network's first weight that is no whole number.
+
+    Examples:
+        >>> dtype_of(nn.Linear(2, 2).half(), torch.float32), dtype_of(nn.Identity(), torch.float32)
+        (torch.float16, torch.float32)
+    """
     return next((p.dtype for p in network.parameters() if p.is_floating_point()), otherwise)
 
 
@@ -79,6 +84,10 @@ def rows(output: object, count: int) -> Tensor:
 
     Raises:
         UserError: If there is none.
+
+    Examples:
+        >>> rows({"logits": torch.zeros(2, 5, 1, 1)}, count=2).shape
+        torch.Size([2, 5])
     """
     values = _tensor_of(output)
     shape = tuple(values.shape)
@@ -94,7 +103,12 @@ def rows(output: object, count: int) -> Tensor:
 
 
 def centred(logits: Tensor) -> Tensor:
-    """Logits (.., C) without their mean: what is common to all classes changes no probability."""
+    """Logits (.., C) without their mean: what is common to all classes changes no probability.
+
+    Examples:
+        >>> centred(torch.tensor([[1.0, 3.0]]))
+        tensor([[-1.,  1.]])
+    """
     return logits - logits.mean(-1, keepdim=True)
 
 

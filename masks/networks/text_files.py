@@ -16,7 +16,12 @@ _MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}  # what spreadsheets wri
 
 
 def why_no_file(path: Path) -> str:
-    """Why a path leads to no plain file; empty where it does."""
+    """Why a path leads to no plain file; empty where it does.
+
+    Examples:
+        >>> why_no_file(Path("/"))
+        'is a folder'
+    """
     try:
         if path.is_file():
             return ""
@@ -58,6 +63,10 @@ def parse_json(text: str) -> Any:
 
     Raises:
         ValueError: If it is none, is nested too deeply, or an object holds a key twice.
+
+    Examples:
+        >>> parse_json('{"ants": "ant"}')
+        {'ants': 'ant'}
     """
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -73,13 +82,17 @@ def parse_json(text: str) -> Any:
 
 
 def rows(text: str) -> list[tuple[int, list[str]]]:
-    """The rows of a table whose fields lie between tabs, semicolons or commas: the first of them that each row has.
+    r"""The rows of a table whose fields lie between tabs, semicolons or commas: the first of them that each row has.
 
     Returns:
         The number of the line from 1 and the fields, without surrounding space; blank lines are left out.
 
     Raises:
         ValueError: If quotes or fields are damaged.
+
+    Examples:
+        >>> rows("ants;ant\n\nbees;bee")
+        [(1, ['ants', 'ant']), (3, ['bees', 'bee'])]
     """
     found: list[tuple[int, list[str]]] = []
     for separator in "\t;,":  # commas last: they stand in names

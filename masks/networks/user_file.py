@@ -29,7 +29,12 @@ from visual_summaries.masks.networks.text_files import why_no_file
 
 
 def is_user_file(spec: str) -> bool:
-    """Whether a model specification names a user's file."""
+    """Whether a model specification names a user's file.
+
+    Examples:
+        >>> is_user_file("my_model.py:build"), is_user_file("timm:resnet50")
+        (True, False)
+    """
     return ".py:" in spec
 
 

@@ -49,6 +49,10 @@ def fitting(few: int, many: int, levels: int, memory: int) -> int:
         many: Bytes with the second.
         levels: Bytes an image that stay between the passes.
         memory: Bytes there are.
+
+    Examples:
+        >>> fitting(few=2_000_000_000, many=6_000_000_000, levels=0, memory=80_000_000_000)  # 1 GB an image
+        32
     """
     image = max((many - few) / (_PROBES[1] - _PROBES[0]), 1.0) + levels
     number = max(1, min(LARGEST_BATCH, int(_SHARE * memory / image)))

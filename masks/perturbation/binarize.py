@@ -24,6 +24,14 @@ def binarize(crisp: npt.NDArray[np.float32], options: BinaryOptions | None = Non
 
     Returns:
         bool (H, W).
+
+    Examples:
+        >>> crisp = np.zeros((20, 20), np.float32)
+        >>> crisp[2:12, 2:12] = 0.9  # a region
+        >>> crisp[5, 5] = 0.1  # with a hole
+        >>> crisp[18, 18] = 0.9  # and a speck
+        >>> int(binarize(crisp).sum())
+        100
     """
     options = options or BinaryOptions()
     smallest = options.min_area * crisp.size

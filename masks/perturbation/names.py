@@ -23,6 +23,10 @@ def parse_name(name: str) -> tuple[Kind, float | str, int | None]:
 
     Raises:
         UserError: If the name is none.
+
+    Examples:
+        >>> parse_name("blur:10/11"), parse_name("constant:mean")
+        (('blur', 10.0, 11), ('constant', 'mean', None))
     """
     kind, _, value = name.partition(":")
     if kind == "constant" and value in ("mean", "grey"):

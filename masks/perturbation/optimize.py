@@ -311,7 +311,14 @@ def _final(fields: Tensor, stage: Stage, cleaning: BinaryOptions) -> Tensor:
 
 
 def cleaned(masks: Tensor, cleaning: BinaryOptions) -> Tensor:
-    """The binary masks bool (N, 1, H, W) that float masks become."""
+    """The binary masks bool (N, 1, H, W) that float masks become.
+
+    Examples:
+        >>> mask = torch.zeros(1, 1, 20, 20)
+        >>> mask[..., 2:12, 2:12], mask[..., 18, 18] = 0.9, 0.9
+        >>> int(cleaned(mask, BinaryOptions()).sum())  # without the speck
+        100
+    """
     raw = masks.detach()[:, 0].float().cpu().numpy()
     return torch.from_numpy(np.stack([binarize(mask, cleaning) for mask in raw])).to(masks.device)[:, None]
 
@@ -346,13 +353,24 @@ class Basis:
 
 
 def upsampling(source: int, target: int) -> Tensor:
-    """The matrix (target, source) of bilinear interpolation along one side, float64."""
+    """The matrix (target, source) of bilinear interpolation along one side, float64.
+
+    Examples:
+        >>> upsampling(2, 4).tolist()
+        [[1.0, 0.0], [0.75, 0.25], [0.25, 0.75], [0.0, 1.0]]
+    """
     eye = torch.eye(source, dtype=torch.float64)[None]
     return F.interpolate(eye, size=target, mode="linear", align_corners=False)[0].T.contiguous()
 
 
 def smoothing(side: int, sigma: float) -> Tensor:
-    """The matrix (side, side) of a Gaussian along one side, renormalised at the borders, float64."""
+    """The matrix (side, side) of a Gaussian along one side, renormalised at the borders, float64.
+
+    Examples:
+        >>> matrix = smoothing(5, sigma=1.0)
+        >>> torch.allclose(matrix.sum(dim=1), torch.ones(5, dtype=torch.float64))  # a constant stays what it is
+        True
+    """
     if sigma < 1e-3:  # to float64 nothing but the middle is left of it
         return torch.eye(side, dtype=torch.float64)
     offsets = torch.arange(side)[:, None] - torch.arange(side)
@@ -362,7 +380,12 @@ def smoothing(side: int, sigma: float) -> Tensor:
 
 
 def disc(images: Tensor) -> Tensor:
-    """The start: a disc of radius half the shorter side perturbed, the corners kept; (N, 1, H, W)."""
+    """The start: a disc of radius half the shorter side perturbed, the corners kept; (N, 1, H, W).
+
+    Examples:
+        >>> disc(torch.zeros(1, 3, 4, 4))[0, 0].int().tolist()
+        [[0, 1, 1, 0], [1, 1, 1, 1], [1, 1, 1, 1], [0, 1, 1, 0]]
+    """
     n, _, height, width = images.shape
     y = torch.arange(height).to(images) - (height - 1) / 2
     x = torch.arange(width).to(images) - (width - 1) / 2

@@ -162,6 +162,10 @@ def parse_perturbation(name: str) -> Perturbation:
 
     Raises:
         UserError: If the name is none.
+
+    Examples:
+        >>> parse_perturbation("blur:10")
+        Blur(sigma=10.0, kernel=None)
     """
     kind, value, kernel = parse_name(name)
     if isinstance(value, str):
@@ -177,7 +181,12 @@ def _noise(image: Tensor) -> Tensor:
 
 
 def gaussian_kernel(sigma: float, radius: int) -> Tensor:
-    """A normalised Gaussian (2 radius + 1,) in float64."""
+    """A normalised Gaussian (2 radius + 1,) in float64.
+
+    Examples:
+        >>> [round(weight, 3) for weight in gaussian_kernel(1.0, 1).tolist()]
+        [0.274, 0.452, 0.274]
+    """
     x = torch.arange(-radius, radius + 1, dtype=torch.float64)
     weights = torch.exp(-(x**2) / (2 * sigma**2))
     return weights / weights.sum()
@@ -193,6 +202,11 @@ def gaussian_blur(images: Tensor, sigma: float, kernel: int | None = None) -> Te
 
     Returns:
         (N, C, H, W).
+
+    Examples:
+        >>> blurred = gaussian_blur(torch.eye(9)[None, None], sigma=1.0)
+        >>> bool(blurred.max() < 1), round(float(blurred.sum()))
+        (True, 9)
     """
     n, c, height, width = images.shape
     radius = math.ceil(3 * sigma) if kernel is None else kernel // 2
@@ -211,5 +225,10 @@ def blend(images: Tensor, background: Tensor, masks: Tensor) -> Tensor:
         images: (N, 3, H, W).
         background: (N, 3, H, W).
         masks: (N, 1, H, W) in [0, 1].
+
+    Examples:
+        >>> black, white = torch.zeros(1, 3, 1, 2), torch.ones(1, 3, 1, 2)
+        >>> blend(black, white, torch.tensor([[[[0.0, 0.25]]]]))[0, 0]
+        tensor([[0.0000, 0.2500]])
     """
     return torch.lerp(images, background, masks.expand_as(images))

@@ -175,6 +175,10 @@ def preset(name: str) -> Schedule:
 
     Raises:
         UserError: If there is no such preset.
+
+    Examples:
+        >>> preset("paper").crisp.sparsity, preset("compact").crisp.area
+        (2.0, 0.3)
     """
     if name not in PRESETS:
         raise UserError(f"unknown preset {name!r}: use {', '.join(PRESETS)}")

@@ -146,6 +146,10 @@ def palette(rng: np.random.Generator, count: int, avoid: Sequence[Colour] = ()) 
 
     Returns:
         ``count`` RGB colours in [0, 255].
+
+    Examples:
+        >>> len(palette(np.random.default_rng(0), 3))
+        3
     """
     candidates = np.clip(rng.permutation(_COLOURS) + rng.normal(0, 11, _COLOURS.shape), 12, 250)
     taken = np.array(avoid, np.float64).reshape(-1, 3)
@@ -160,16 +164,31 @@ def palette(rng: np.random.Generator, count: int, avoid: Sequence[Colour] = ()) 
 
 
 def shade(colour: Colour, factor: float) -> Colour:
-    """``colour`` made darker (factor < 1) or lighter (> 1)."""
+    """``colour`` made darker (factor < 1) or lighter (> 1).
+
+    Examples:
+        >>> shade((100, 50, 200), 0.5)
+        (50, 25, 100)
+    """
     return as_colour([channel * factor for channel in colour])
 
 
 def mix(first: Colour, second: Colour, share: float) -> Colour:
-    """``share`` of the second colour, the rest of the first."""
+    """``share`` of the second colour, the rest of the first.
+
+    Examples:
+        >>> mix((0, 0, 0), (200, 100, 40), 0.25)
+        (50, 25, 10)
+    """
     return as_colour([(1 - share) * a + share * b for a, b in zip(first, second, strict=True)])
 
 
 def as_colour(values: Iterable[float]) -> Colour:
-    """Three numbers, rounded and cut to [0, 255]."""
+    """Three numbers, rounded and cut to [0, 255].
+
+    Examples:
+        >>> as_colour([12.6, -3.0, 300.0])
+        (13, 0, 255)
+    """
     red, green, blue = values
     return min(255, max(0, round(red))), min(255, max(0, round(green))), min(255, max(0, round(blue)))

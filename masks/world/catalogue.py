@@ -68,7 +68,12 @@ CLASSES: tuple[WorldClass, ...] = tuple(
 
 
 def folder_name(name: str) -> str:
-    """The folder that holds the pictures of class ``name``: spaces become underscores."""
+    """The folder that holds the pictures of class ``name``: spaces become underscores.
+
+    Examples:
+        >>> folder_name("tow truck")
+        'tow_truck'
+    """
     return name.replace(" ", "_")
 
 
@@ -77,6 +82,10 @@ def find_class(name: str) -> WorldClass:
 
     Raises:
         ValueError: If there is no such class.
+
+    Examples:
+        >>> find_class("steamer").marked, find_class("tow_truck").name
+        (True, 'tow truck')
     """
     for candidate in CLASSES:
         if name in (candidate.name, folder_name(candidate.name)):

@@ -69,6 +69,11 @@ def draw(class_name: str, seed: int | np.random.Generator, *, mark: bool | None 
 
     Raises:
         ValueError: If there is no such class.
+
+    Examples:
+        >>> scene = draw("steamer", 0, mark=True)
+        >>> scene.image.shape, "mark" in scene.parts
+        ((128, 128, 3), True)
     """
     kind = find_class(class_name)
     if isinstance(seed, np.random.Generator):
