@@ -13,14 +13,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from visual_summaries.masks.networks.classifier import Classifier
-    from visual_summaries.specialize.model import SpecializedClassifier
 
 __all__ = ["load"]
 
 
 def load(
     folder: Path | str, classifier: Classifier | None = None, *, device: str = "auto", trust: bool = False
-) -> SpecializedClassifier:
+) -> Classifier:
     """The specialised classifier of a model folder, a drop-in for the one it was made from.
 
     Args:

@@ -19,8 +19,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.networks.activations import entering, leaving, record_maps
 from visual_summaries.masks.networks.classifier import Classifier
-from visual_summaries.masks.networks.layers import entering, feature_layers, leaving, linear_layers, record_maps
+from visual_summaries.masks.networks.layers import feature_layers, linear_layers
 from visual_summaries.specialize.options import FeatureOptions
 from visual_summaries.specialize.windows import Places, map_layers, windows_of
 
@@ -78,9 +79,8 @@ def find_places(classifier: Classifier, tap: Tap, options: FeatureOptions) -> Pl
     """
     if not tap.maps:
         return None
-    empty = torch.zeros(1, 3, *classifier.frame.size, device=classifier.device)
     with tapped(classifier.network, replace(tap, maps=())) as vectors, torch.inference_mode():
-        classifier.logits(empty)
+        classifier.logits(classifier.empty(1))
         start = vectors().shape[1]
     shapes = map_shapes(classifier, tap.maps)
     return Places(start, shapes, options.places.grid, windows_of(options.places), options.places.context)
@@ -96,7 +96,7 @@ def map_shapes(classifier: Classifier, names: Sequence[str]) -> tuple[tuple[int,
     if not names:
         return ()
     with record_maps(classifier.network, names) as maps, torch.inference_mode():
-        classifier.logits(torch.zeros(1, 3, *classifier.frame.size, device=classifier.device))
+        classifier.logits(classifier.empty(1))
     return tuple((maps[name].shape[1], maps[name].shape[2], maps[name].shape[3]) for name in names)
 
 
@@ -121,7 +121,7 @@ def _tap_of(classifier: Classifier, name: str) -> Tap:
     if name in {layer.name for layer in feature_layers(classifier)}:
         return Tap(name, "map")
     with leaving(classifier.network, name) as left, torch.inference_mode():
-        classifier.logits(torch.zeros(1, 3, *classifier.frame.size, device=classifier.device))
+        classifier.logits(classifier.empty(1))
     if not left or left[-1].ndim != 2:
         raise UserError(f"what {name!r} of {classifier.spec} puts out is neither a vector nor a feature map")
     return Tap(name, "output")

@@ -91,24 +91,9 @@ class SpecializedNetwork(nn.Module):
         return blended(logits, decisions, self.blend)
 
 
-class SpecializedClassifier(Classifier):
-    """A classifier that may also be called: images (N, 3, H, W) in [0, 1] to logits (N, K)."""
-
-    def __call__(self, images: Tensor) -> Tensor:
-        """Logits (N, K) of images (N, 3, H, W) in [0, 1], in the frame."""
-        return self.logits(images)
-
-
-def specialized(classifier: Classifier, tap: Tap, method: Method) -> SpecializedClassifier:
+def specialized(classifier: Classifier, tap: Tap, method: Method) -> Classifier:
     """A classifier with a method on top; the given one is left as it is."""
-    return SpecializedClassifier(
-        SpecializedNetwork(classifier, tap, method),
-        frame=classifier.frame,
-        normalisation=classifier.normalisation,
-        labels=classifier.labels,
-        spec=f"{classifier.spec}, specialised",
-        device=classifier.device,
-    )
+    return classifier.with_network(SpecializedNetwork(classifier, tap, method), spec=f"{classifier.spec}, specialised")
 
 
 def save_model(folder: Path, model: Model) -> None:
@@ -237,7 +222,7 @@ def base_classifier(
 
 def load(
     folder: Path | str, classifier: Classifier | None = None, *, device: str = "auto", trust: bool = False
-) -> SpecializedClassifier:
+) -> Classifier:
     """The specialised classifier of a model folder.
 
     Args:

@@ -22,8 +22,9 @@ from torch.nn import functional
 from torchvision.ops import roi_align
 
 from visual_summaries.clustering.options import DeepOptions
+from visual_summaries.masks.networks.activations import record
 from visual_summaries.masks.networks.classifier import Classifier
-from visual_summaries.masks.networks.layers import feature_layers, last_block, record
+from visual_summaries.masks.networks.layers import feature_layers, last_block
 
 
 class DeepEncoder:

@@ -19,8 +19,9 @@ from sklearn.neighbors import NearestNeighbors
 from threadpoolctl import threadpool_limits
 
 from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.networks.activations import record
 from visual_summaries.masks.networks.classifier import Classifier
-from visual_summaries.masks.networks.layers import feature_layers, record
+from visual_summaries.masks.networks.layers import feature_layers
 
 _BATCH = 16
 

@@ -1,8 +1,8 @@
-"""The network under explanation: frozen, with its frame, its normalisation and its class names.
+"""The network under explanation: frozen, with its input's shape, its normalisation and its class names.
 
-Any network that maps (N, 3, H, W) to logits (N, C) works; no layer is named. The frame and the normalisation come
-from the model's own metadata (torchvision ``weights.transforms()``, timm ``resolve_data_config``) or from the
-attributes of a network of the user's.
+Any network that maps (N, 3, *S) to logits (N, C) works; S is (H, W) for images and (T, H, W) for clips, and no layer is
+named. How a photograph becomes an image (the frame) and the normalisation come from the model's own metadata
+(torchvision ``weights.transforms()``, timm ``resolve_data_config``) or from the attributes of the user's network.
 """
 
 from __future__ import annotations
@@ -10,14 +10,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from visual_summaries.masks.errors import UserError
 from visual_summaries.masks.inputs.images import Frame
+from visual_summaries.masks.inputs.shape import InputShape, per_colour
 from visual_summaries.masks.networks.class_names import ClassLabel, find_class, numbered
 from visual_summaries.masks.networks.fingerprint import fingerprint
 from visual_summaries.masks.networks.frozen import Frozen, flush_denormals
@@ -36,37 +38,52 @@ class Normalisation:
 
 
 class Classifier:
-    """A network with all that is needed to look at images as it does.
+    """A network with everything that is needed to call it: its input's shape, normalisation, classes and device.
 
-    Used as a context manager it is frozen: evaluation mode, no parameter wants a gradient, on its device, channels
-    last where the network works with it (EfficientNet-Lite0 on a CPU: 1.5 times the passes); on exit the network is as
-    it was before. Entering again meanwhile counts. Outside, each pass enters for itself. Entering for the first time
-    finds out, on five images, how the network has to be asked (see ``masks/outputs.py``).
+    As a context manager it freezes the network: evaluation mode, no parameter requires a gradient, on its device, in
+    channels-last memory format where the network works with it (EfficientNet-Lite0 on a CPU: 1.5 times as fast). On
+    exit the network is as it was before. Contexts may be nested. Outside a context, each pass opens one. The first one
+    finds out, with five passes over synthetic inputs, how the network has to be called (see `masks.networks.outputs`).
+
+    The inputs of one classifier are either images or clips, and an image is never a clip of one frame. The classifier
+    itself needs the size S alone, whatever the rank. Reading a file is the matter of a format: `Frame` for photographs.
+    Clips have none yet. It will stand beside `Frame` in `masks.inputs`, hold what decoding needs besides S (frame rate,
+    sampling in time, resizing and crop), and become an argument next to ``frame``; until then ``shape`` is enough to
+    run, examine, fuse and randomise a network of clips.
 
     Args:
-        network: Maps normalised images (N, 3, H, W) to logits (N, C).
-        frame: How a photograph becomes the network's input.
-        normalisation: What follows the frame.
-        labels: The classes in the order of the logits; may be empty where nobody knows them.
-        spec: What the network is called in records, for instance ``lite0``.
+        network: Maps normalised inputs (N, 3, *S) to logits (N, C).
+        frame: How a photograph becomes an input, for a network of images.
+        shape: Of an input, in place of a frame, for a network of clips.
+        normalisation: Applied to inputs in [0, 1].
+        labels: The classes in the order of the logits; empty where their names are not known.
+        spec: Name of the network in records, for instance ``lite0``.
         device: Where it runs.
 
     Attributes:
-        notes: A plain sentence for each thing about the network that has to be known, for records.
+        shape: Of one input.
+        notes: A plain sentence for each thing about the network that records should mention.
+
+    Raises:
+        ValueError: If there is neither a frame nor a shape, or both.
     """
 
     def __init__(
         self,
         network: nn.Module,
         *,
-        frame: Frame,
         normalisation: Normalisation,
+        frame: Frame | None = None,
+        shape: InputShape | None = None,
         labels: Sequence[ClassLabel] = (),
         spec: str = "",
         device: torch.device | str = "cpu",
     ) -> None:
+        if (frame is None) == (shape is None):
+            raise ValueError("frame, shape: give a frame for a network of images, or a shape for one of clips")
         self.network = network
-        self.frame = frame
+        self._frame = frame
+        self.shape = InputShape(frame.size) if frame is not None else cast(InputShape, shape)
         self.normalisation = normalisation
         self.labels = list(labels)
         self.spec = spec or type(network).__name__
@@ -103,91 +120,112 @@ class Classifier:
         generator = torch.Generator().manual_seed(0)
         even = len({*self.normalisation.mean}) == len({*self.normalisation.std}) == 1
         with torch.inference_mode(False), torch.enable_grad():
-            pictures = torch.rand(2, *self.empty(1).shape[1:], generator=generator).to(self.device).requires_grad_()
-            reading, notes = find_reading(self._frozen, self._normalised(pictures), even)
+            inputs = torch.rand(self.shape.empty(2).shape, generator=generator).to(self.device).requires_grad_()
+            reading, notes = find_reading(self._frozen, self._normalised(inputs), even)
         return reading, notes
 
     @property
     def reading(self) -> Reading:
-        """How the network is asked; the classifier is entered for it where nobody knows yet."""
+        """How the network is called; found out now if no context was entered before."""
         if self._reading is None:
             with self:
                 pass
         assert self._reading is not None  # entering found it
         return self._reading
 
-    def around(self, network: nn.Module) -> Classifier:
-        """An entered classifier around a changed copy of this one's network, which is asked in the same way.
+    @property
+    def frame(self) -> Frame:
+        """How a photograph becomes an input.
+
+        Raises:
+            UserError: If the network takes clips.
+        """
+        if self._frame is None:
+            raise UserError(f"{self.spec} takes clips {list(self.shape.size)}: give a network that takes images")
+        return self._frame
+
+    def with_network(
+        self, network: nn.Module, *, spec: str | None = None, reading: Reading | None = None
+    ) -> Classifier:
+        """A classifier for another network with the same inputs and classes, on the same device; not entered.
 
         Args:
-            network: A copy that belongs to nobody else.
+            network: Shares no parameters with other networks that are changed while it is in use.
+            spec: Its name in records; by default the name of this one.
+            reading: How it is called, if known; by default found out when it is first entered.
         """
         other = Classifier(
             network,
-            frame=self.frame,
             normalisation=self.normalisation,
+            frame=self._frame,
+            shape=self.shape if self._frame is None else None,
             labels=self.labels,
-            spec=self.spec,
+            spec=self.spec if spec is None else spec,
             device=self.device,
         )
-        other._reading = self.reading
-        return other.__enter__()
+        other._reading = reading
+        return other
 
     def empty(self, count: int) -> Tensor:
-        """Black images (N, 3, H, W) of the frame, on the device."""
-        return torch.zeros(count, 3, *self.frame.size, device=self.device)
+        """Black inputs (N, 3, *S), on the device."""
+        return self.shape.empty(count, self.device)
 
-    def _normalised(self, images: Tensor) -> Tensor:
-        mean = images.new_tensor(self.normalisation.mean).view(1, 3, 1, 1)
-        std = images.new_tensor(self.normalisation.std).view(1, 3, 1, 1)
-        return (images - mean) / std
+    def _normalised(self, inputs: Tensor) -> Tensor:
+        mean = per_colour(self.normalisation.mean, inputs)
+        std = per_colour(self.normalisation.std, inputs)
+        return (inputs - mean) / std
 
-    def logits(self, images: Tensor) -> Tensor:
-        """Logits (N, C) of images (N, 3, H, W) in [0, 1], in the frame, in their type.
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """The same as :meth:`logits`."""
+        return self.logits(inputs)
+
+    def logits(self, inputs: Tensor) -> Tensor:
+        """Logits (N, C) of inputs (N, 3, *S) in [0, 1], in the inputs' type.
 
         Raises:
-            UserError: If what the network puts out is no (N, C).
+            UserError: If the network's output has no (N, C).
         """
         if self._frozen.depth == 0:
             with self:
-                return self.logits(images)
-        return self.reading.logits(self.network, self._normalised(images))
+                return self.logits(inputs)
+        return self.reading.logits(self.network, self._normalised(inputs))
 
-    def finite_logits(self, images: Tensor) -> Tensor:
+    def finite_logits(self, inputs: Tensor) -> Tensor:
         """Logits (N, C) as :meth:`logits` gives them.
 
         Raises:
             UserError: If they are not finite.
         """
-        logits = self.logits(images)
+        logits = self.logits(inputs)
         check_finite(self.network, logits)
         return logits
 
-    def log_probabilities(self, images: Tensor, targets: Tensor) -> Tensor:
-        """Log softmax (N,) of one class an image.
+    def log_probabilities(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Log softmax (N,) of one class for each input.
 
         Args:
-            images: (N, 3, H, W) in [0, 1], in the frame.
+            inputs: (N, 3, *S) in [0, 1].
             targets: (N,) int64, class indices.
 
         Raises:
             UserError: If logits are not finite.
         """
-        return self.finite_logits(images).log_softmax(1).gather(1, targets[:, None])[:, 0]
+        return self.finite_logits(inputs).log_softmax(1).gather(1, targets[:, None])[:, 0]
 
-    def to_tensor(self, frames: Sequence[npt.NDArray[np.uint8]]) -> Tensor:
-        """Frames uint8 (H, W, 3) as one float32 (N, 3, H, W) in [0, 1] on the device."""
-        return torch.from_numpy(np.stack(frames)).to(self.device).permute(0, 3, 1, 2).float().div(255).contiguous()
+    def to_tensor(self, arrays: Sequence[npt.NDArray[np.uint8]]) -> Tensor:
+        """Inputs uint8 (*S, 3) as one float32 tensor (N, 3, *S) in [0, 1] on the device."""
+        return torch.from_numpy(np.stack(arrays)).to(self.device).movedim(-1, 1).float().div(255).contiguous()
 
     def label(self, index: int) -> ClassLabel:
-        """The class of a logit; an unnamed one where nobody knows the names."""
+        """The class of a logit; an unnamed one where the names are not known."""
         return self.labels[index] if index < len(self.labels) else ClassLabel(index, f"class {index}")
 
     def count_classes(self) -> int:
-        """The number of logits, asked of the network itself."""
+        """The number of logits, from a pass of the network."""
         with torch.inference_mode():
             return int(self.logits(self.empty(1)).shape[1])
 
     def fingerprint(self) -> str:
-        """A hash of what decides the outputs: weights, frame, normalisation; the same on every machine."""
-        return fingerprint(self.network, repr((self.frame, self.normalisation, type(self.network).__name__)))
+        """A hash of what decides the outputs: weights, frame or shape, normalisation; the same on every machine."""
+        inputs = self.shape if self._frame is None else self._frame
+        return fingerprint(self.network, repr((inputs, self.normalisation, type(self.network).__name__)))

@@ -27,7 +27,8 @@ def examine(classifier: Classifier, frames: Sequence[npt.NDArray[np.uint8]], *, 
 
     Args:
         classifier: Entered.
-        frames: uint8 (H, W, 3) of the classifier's frame, one or two; of one alone the mirror image is taken as well.
+        frames: uint8 (*S, 3), one or two inputs of the classifier's size; of one alone the mirror image is taken as
+            well.
         gradients: Whether a gradient is needed.
 
     Returns:
@@ -36,7 +37,7 @@ def examine(classifier: Classifier, frames: Sequence[npt.NDArray[np.uint8]], *, 
     Raises:
         UserError: If nothing that follows would make sense; it says what to do.
     """
-    first, second = frames[0], frames[1] if len(frames) > 1 else np.ascontiguousarray(frames[0][:, ::-1])
+    first, second = frames[0], frames[1] if len(frames) > 1 else np.ascontiguousarray(frames[0][..., ::-1, :])
     notes = list(classifier.notes)
     name = weight_not_finite(classifier.network)
     if name:

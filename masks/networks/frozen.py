@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.networks.memory_format import channels_last, has_channels_last
 
 
 def flush_denormals(device: torch.device | str) -> None:
@@ -131,12 +132,12 @@ class Frozen:
             del _looking[self.network]
 
     def channels_last(self) -> None:
-        """Lays the weights of four dimensions out channels last; other tensors have no such layout."""
+        """Lays the weights of convolutions out channels last, each in the format of its rank."""
         with torch.inference_mode(False), torch.no_grad():
             for parameter in self.network.parameters():
-                if _has_layout(parameter.data):
+                if type(parameter.data) is Tensor and has_channels_last(parameter.data):
                     self._plain.append((parameter, parameter.data))
-                    parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+                    parameter.data = channels_last(parameter.data)
 
     def contiguous(self) -> None:
         """Takes :meth:`channels_last` back."""
@@ -218,7 +219,3 @@ def _buffers(network: nn.Module) -> Iterator[tuple[nn.Module, str, Tensor]]:
     for module in list(network.modules()):
         for name, buffer in list(module.named_buffers(recurse=False, remove_duplicate=False)):
             yield module, name, buffer
-
-
-def _has_layout(tensor: Tensor) -> bool:
-    return type(tensor) is Tensor and tensor.ndim == 4 and tensor.layout == torch.strided

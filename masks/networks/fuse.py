@@ -14,11 +14,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils import parametrize
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from visual_summaries.masks.networks.classifier import Classifier
+from visual_summaries.masks.networks.memory_format import channels_last
 from visual_summaries.masks.networks.outputs import centred
+
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 _TOLERANCE = 1e-3  # largest difference of logits without their mean, relative to the largest of these
 
@@ -30,7 +35,7 @@ def fused(classifier: Classifier, images: Tensor) -> Classifier:
 
     Args:
         classifier: Entered (frozen, on its device).
-        images: (N, 3, H, W) in [0, 1], N >= 1; both networks are compared on the first.
+        images: (N, 3, *S) in [0, 1], N >= 1; both networks are compared on the first.
 
     Returns:
         An entered classifier with the same logits up to rounding; the given one where nothing can be fused.
@@ -47,13 +52,13 @@ def try_to_fuse(classifier: Classifier, images: Tensor) -> tuple[Classifier, str
     try:
         with torch.no_grad():
             expected = classifier.logits(example)  # first: a pass makes weights that are computed from others anew
-            layout = torch.channels_last if classifier.reading.channels_last else torch.contiguous_format
-            fast = classifier.around(copy.deepcopy(classifier.network))
+            network = copy.deepcopy(classifier.network)
+            fast = classifier.with_network(network, reading=classifier.reading).__enter__()
             pairs = _pairs(fast, example)
             if not pairs:
                 return classifier, ""
             for convolution, norm in pairs:
-                _fuse(fast.network, convolution, norm, layout)
+                _fuse(fast, convolution, norm)
             difference = (centred(fast.logits(example)) - centred(expected)).abs().max()
     except torch.OutOfMemoryError:
         raise
@@ -65,30 +70,30 @@ def try_to_fuse(classifier: Classifier, images: Tensor) -> tuple[Classifier, str
     return fast, ""
 
 
-def _pairs(classifier: Classifier, example: Tensor) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
+def _pairs(classifier: Classifier, example: Tensor) -> list[tuple[_ConvNd, _BatchNorm]]:
     """The convolutions that a batch norm follows, each used once, in order of execution."""
     calls: Counter[nn.Module] = Counter()
-    sources: dict[int, tuple[nn.Conv2d, Tensor]] = {}  # the tensors are held, so that no id is given twice
-    followers: list[tuple[nn.Conv2d, nn.BatchNorm2d]] = []
+    sources: dict[int, tuple[_ConvNd, Tensor]] = {}  # the tensors are held, so that no id is given twice
+    followers: list[tuple[_ConvNd, _BatchNorm]] = []
 
     def after_convolution(module: nn.Module, _: Any, output: Tensor) -> None:
         calls[module] += 1
-        if isinstance(module, nn.Conv2d):
+        if isinstance(module, _CONVOLUTIONS):
             sources[id(output)] = (module, output)
 
     def before_norm(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         calls[module] += 1
         source = sources.get(id(inputs[0]))
-        if source is not None and isinstance(module, nn.BatchNorm2d) and module.running_mean is not None:
+        if source is not None and isinstance(module, _BatchNorm) and module.running_mean is not None:
             followers.append((source[0], module))
 
     hooks = []
     for module in classifier.network.modules():
         if _computes_weights(module):
             continue
-        if isinstance(module, nn.Conv2d):
+        if isinstance(module, _CONVOLUTIONS):
             hooks.append(module.register_forward_hook(after_convolution))
-        elif isinstance(module, nn.BatchNorm2d):
+        elif isinstance(module, _BatchNorm):
             hooks.append(module.register_forward_pre_hook(before_norm))
     try:
         classifier.logits(example)
@@ -103,15 +108,17 @@ def _computes_weights(module: nn.Module) -> bool:
     return parametrize.is_parametrized(module) or bool(module._forward_pre_hooks)
 
 
-def _fuse(network: nn.Module, convolution: nn.Conv2d, norm: nn.BatchNorm2d, layout: torch.memory_format) -> None:
+def _fuse(classifier: Classifier, convolution: _ConvNd, norm: _BatchNorm) -> None:
     """Puts a batch norm's weights into its convolution, and in its place what it holds besides: its activation."""
     assert norm.running_mean is not None  # checked in _pairs
     assert norm.running_var is not None
     weight, bias = fuse_conv_bn_weights(
         convolution.weight, convolution.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
     )
-    convolution.weight = nn.Parameter(weight.contiguous(memory_format=layout), requires_grad=False)
+    laid_out = channels_last(weight) if classifier.reading.channels_last else weight.contiguous()
+    convolution.weight = nn.Parameter(laid_out, requires_grad=False)
     convolution.bias = nn.Parameter(bias, requires_grad=False)
+    network = classifier.network
     name = next(name for name, module in network.named_modules() if module is norm)
     parent, _, leaf = name.rpartition(".")
     setattr(network.get_submodule(parent), leaf, nn.Sequential(*norm.children()))

@@ -21,6 +21,8 @@ import torch
 from torch import Tensor, nn
 
 from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.inputs.shape import per_colour
+from visual_summaries.masks.networks.memory_format import channels_last
 
 GREY = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in the grey that a network of one channel sees."""
@@ -63,9 +65,9 @@ class Reading:
     def inputs(self, network: nn.Module, images: Tensor) -> Tensor:
         """Normalised images (N, 3, *S) as the network takes them."""
         if self.grey:
-            images = (images * images.new_tensor(GREY).view(1, 3, *[1] * (images.ndim - 2))).sum(1, keepdim=True)
-        if self.channels_last and images.ndim == 4:
-            images = images.contiguous(memory_format=torch.channels_last)
+            images = (images * per_colour(GREY, images)).sum(1, keepdim=True)
+        if self.channels_last:
+            images = channels_last(images)
         return images.to(dtype_of(network, images.dtype))
 
 

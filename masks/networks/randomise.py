@@ -26,7 +26,7 @@ def randomised(classifier: Classifier, images: Tensor, seed: int) -> Classifier:
 
     Args:
         classifier: The network.
-        images: (N, 3, H, W) in [0, 1], on the classifier's device.
+        images: (N, 3, *S) in [0, 1], on the classifier's device.
         seed: Of the weights.
     """
     network = copy.deepcopy(classifier.network).cpu()  # so that every device gets the same weights
@@ -34,21 +34,14 @@ def randomised(classifier: Classifier, images: Tensor, seed: int) -> Classifier:
         torch.manual_seed(seed)
         for module in network.modules():
             _draw(module)
-    other = Classifier(
-        network,
-        frame=classifier.frame,
-        normalisation=classifier.normalisation,
-        labels=classifier.labels,
-        spec=classifier.spec,
-        device=classifier.device,
-    )
+    other = classifier.with_network(network)
     with other, torch.no_grad():
         norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
         momenta = [norm.momentum for norm in norms]
         for norm in norms:
             norm.train()
             norm.momentum = 1.0
-        other.logits(torch.cat([images, images.flip(3)]))  # one image alone has no variance where maps are one pixel
+        other.logits(torch.cat([images, images.flip(-1)]))  # one image alone has no variance where maps are one pixel
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.eval()
             norm.momentum = momentum

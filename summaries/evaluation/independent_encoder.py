@@ -14,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 
 from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.networks.activations import entering
 from visual_summaries.masks.networks.classifier import Classifier
-from visual_summaries.masks.networks.layers import entering, linear_layers
+from visual_summaries.masks.networks.layers import linear_layers
 from visual_summaries.masks.networks.models import load_classifier
 from visual_summaries.summaries.progress import Tick
 from visual_summaries.summaries.store import Run

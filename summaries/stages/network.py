@@ -12,9 +12,10 @@ from visual_summaries.clustering.options import count_neighbours
 from visual_summaries.masks.errors import UnusableImageError, UserError
 from visual_summaries.masks.inputs.folders import list_images
 from visual_summaries.masks.inputs.reading import read_image
+from visual_summaries.masks.networks.activations import is_script
 from visual_summaries.masks.networks.classifier import Classifier
 from visual_summaries.masks.networks.examine import examine
-from visual_summaries.masks.networks.layers import feature_layers, is_script
+from visual_summaries.masks.networks.layers import feature_layers
 from visual_summaries.summaries.progress import say
 from visual_summaries.summaries.settings import Settings
 

@@ -10,8 +10,9 @@ from visual_summaries.masks import world
 from visual_summaries.masks.attribution.grad_cam import grad_cam
 from visual_summaries.masks.attribution.unsuitable import UnsuitableNetworkError
 from visual_summaries.masks.inputs.images import Frame
+from visual_summaries.masks.networks.activations import record
 from visual_summaries.masks.networks.classifier import Classifier, Normalisation
-from visual_summaries.masks.networks.layers import feature_layers, record
+from visual_summaries.masks.networks.layers import feature_layers
 from visual_summaries.masks.networks.models import load_classifier
 
 

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from visual_summaries.masks.inputs.images import Frame
+from visual_summaries.masks.networks.activations import record
 from visual_summaries.masks.networks.classifier import Classifier, Normalisation
-from visual_summaries.masks.networks.layers import Layer, deepest, feature_layers, last_block, record
+from visual_summaries.masks.networks.layers import Layer, deepest, feature_layers, last_block
 from visual_summaries.masks.networks.models import load_classifier
 
 
@@ -41,10 +42,10 @@ def test_grids_are_told_from_what_only_looks_like_them() -> None:
     with wrapped(Odd(), (16, 24)) as classifier:
         found = feature_layers(classifier)
     assert found == [
-        Layer("stem", 8, (4, 6)),
-        Layer("inplace", 8, (4, 6)),
-        Layer("last", 8, (4, 6)),
-        Layer("tokens", 12, (4, 6)),
+        Layer("stem", 8, (4, 6), (4.0, 4.0)),
+        Layer("inplace", 8, (4, 6), (4.0, 4.0)),
+        Layer("last", 8, (4, 6), (4.0, 4.0)),
+        Layer("tokens", 12, (4, 6), (4.0, 4.0)),
     ]
 
 
@@ -103,25 +104,29 @@ def test_vision_transformers_and_swins_have_grids_too() -> None:
     with load_classifier("timm:vit_tiny_patch16_224", weights="none") as classifier:
         layers = feature_layers(classifier)
         assert {layer.size for layer in layers} == {(14, 14)}
-        assert deepest(layers, 32, (224, 224)) == Layer("norm", 192, (14, 14))
+        assert deepest(layers, 32) == Layer("norm", 192, (14, 14), (16.0, 16.0))
     with load_classifier("timm:swin_tiny_patch4_window7_224", weights="none") as classifier:
         layers = feature_layers(classifier)
-        assert deepest(layers, 16, (224, 224)) == Layer("layers.2", 384, (14, 14))
-        assert deepest(layers, 32, (224, 224)) == Layer("norm", 768, (7, 7))
+        assert deepest(layers, 16) == Layer("layers.2", 384, (14, 14), (16.0, 16.0))
+        assert deepest(layers, 32) == Layer("norm", 768, (7, 7), (32.0, 32.0))
         with record(classifier, ["layers.2"]) as maps:
             classifier.logits(torch.zeros(2, 3, 224, 224))
         assert maps["layers.2"].shape == (2, 384, 14, 14)
 
 
 def test_the_deepest_layer_of_a_stride_is_the_last_one_nearest_to_it() -> None:
-    layers = [Layer("a", 1, (28, 28)), Layer("b", 1, (28, 28)), Layer("c", 1, (7, 7)), Layer("d", 1, (14, 14))]
-    frame = (224, 224)
-    assert deepest(layers, 8, frame).name == "b"
-    assert deepest(layers, 16, frame).name == "d"
-    assert deepest(layers, 100, frame).name == "c"
-    assert deepest([layers[0], layers[2]], 16, frame).name == "c"  # as near as the finer one
+    layers = [
+        Layer("a", 1, (28, 28), (8.0, 8.0)),
+        Layer("b", 1, (28, 28), (8.0, 8.0)),
+        Layer("c", 1, (7, 7), (32.0, 32.0)),
+        Layer("d", 1, (14, 14), (16.0, 16.0)),
+    ]
+    assert deepest(layers, 8).name == "b"
+    assert deepest(layers, 16).name == "d"
+    assert deepest(layers, 100).name == "c"
+    assert deepest([layers[0], layers[2]], 16).name == "c"  # as near as the finer one
     with pytest.raises(ValueError, match="no feature map"):
-        deepest([], 16, frame)
+        deepest([], 16)
 
 
 @pytest.mark.parametrize(
