@@ -5,15 +5,15 @@
 
 Q is made of the scores s of the specialised classes in one of these ways:
 
-================  ==================================================================================================
-``raw``           s / sum s, the paper's words; fails on decisions, which are mostly negative
-``clipped``       max(s, 0) / sum; nothing where no score is positive
-``softmax``       exp(s) / sum
-``platt``         sigmoid(s) / sum, slope and offset fitted after Platt
-``platt_filled``  sigmoid(s) for the specialised classes and the network's own values for the others, / sum
-``uniform``       the same for every specialised class: a control that knows nothing
-``bonus``         a control apart: weight is added to the logits of the specialised classes
-================  ==================================================================================================
+    ================  ==================================================================================================
+    ``raw``           s / sum s, the paper's words; fails on decisions, which are mostly negative
+    ``clipped``       max(s, 0) / sum; nothing where no score is positive
+    ``softmax``       exp(s) / sum
+    ``platt``         sigmoid(s) / sum, slope and offset fitted after Platt
+    ``platt_filled``  sigmoid(s) for the specialised classes and the network's own values for the others, / sum
+    ``uniform``       the same for every specialised class: a control that knows nothing
+    ``bonus``         a control apart: weight is added to the logits of the specialised classes
+    ================  ==================================================================================================
 
 Save in ``platt_filled``, Q is zero for unspecialised classes. All of it works on tensors, so that a specialised network
 has gradients.

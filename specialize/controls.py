@@ -1,15 +1,14 @@
 """What summaries are compared with: the same SVMs on other groups of the same images, and no SVMs at all.
 
-========================  ==========================================================================================
-``one_per_class``         one SVM a class, on all the images that are in its summaries
-``kmeans``                k-means of the features of the class's images into as many clusters as it has summaries
-``random``                random groups of the same sizes
-``random_no_siblings``    the same, without siblings among the negatives
-``logit_bonus``           a constant added to the logits of the specialised classes
-``uniform``               a convex sum with the same score for every specialised class
-``one_per_class_all``     one SVM a class, on all of its training images: not in the paper's terms, but what one would
-                          do without summaries
-========================  ==========================================================================================
+    ========================  ==========================================================================================
+    ``one_per_class``         one SVM a class, on all the images that are in its summaries
+    ``kmeans``                k-means of the features of the class's images into as many clusters as it has summaries
+    ``random``                random groups of the same sizes
+    ``random_no_siblings``    the same, without siblings among the negatives
+    ``logit_bonus``           a constant added to the logits of the specialised classes
+    ``uniform``               a convex sum with the same score for every specialised class
+    ``one_per_class_all``     one SVM a class, on all of its training images: what one would do without summaries
+    ========================  ==========================================================================================
 
 Random groups are drawn `DRAWS` times and measured as a mean.
 """

@@ -1,7 +1,8 @@
 """Names in docstrings become links: an extension of griffe, which reads the docstrings for the site (see mkdocs.yml).
 
 `clustering.matching.proposal_flow`, ``masks/options.py`` and the names of a module's own functions and classes become
-links, in single and in double backticks, where the reference shows what they name.
+links, in single and in double backticks, where the reference shows what they name. A role of reStructuredText before
+them, as in :func:`linked`, is left out.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from collections.abc import Iterator
 
 import griffe
 
-_NAME = re.compile(r"(?<![`\[\\])(?P<ticks>`{1,2})(?P<name>[A-Za-z_][\w.]*|[a-z]\w*(?:/\w+)+\.py)(?P=ticks)(?!`)")
+_NAME = re.compile(
+    r"(?::[a-z]+:)?(?<![`\[\\])(?P<ticks>`{1,2})~?(?P<name>[A-Za-z_][\w.]*|[a-z]\w*(?:/\w+)+\.py)(?P=ticks)(?!`)"
+)
 _SECTION = re.compile(r"[A-Z][A-Za-z ]*:")
 
 
@@ -29,8 +32,8 @@ def linked(text: str, item: griffe.Object, package: griffe.Module) -> str:
     """A docstring with its names as links; examples and indented blocks outside of sections stay as they are."""
 
     def link(match: re.Match[str]) -> str:
-        target = _find(match["name"], item, package)
-        return f"[{match[0]}][{target}]" if target else match[0]
+        target, code = _find(match["name"], item, package), f"`{match['name']}`"
+        return f"[{code}][{target}]" if target else code
 
     lines, section = [], False
     for line in text.splitlines():

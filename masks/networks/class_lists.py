@@ -2,16 +2,16 @@
 
 A list comes as the attribute ``classes`` of a network or as a file:
 
-========================================  ==========================================================
-``["cat", "dog"]``                        in the order of the logits
-``{0: "cat", 1: "dog"}``                  names by index, as ``id2label`` of Hugging Face
-``{"cat": 0, "dog": 1}``                  indices by name, as ``class_to_idx`` of torchvision
-``{"classes": ["cat", "dog"]}``           any of these under the key ``classes``, ``id2label`` or ``class_to_idx``
-``{0: ["n02123045", "tabby"], ..}``       WordNet id and name by index, as Keras has it
-lines ``cat``                             in the order of the logits; blank lines are left out
-lines ``0,cat``, ``cat,0``, ``0 cat``     if each line has an index of its own, from 0 on without a gap
-lines ``n02123045 tabby``                 WordNet id and name, in the order of the logits
-========================================  ==========================================================
+    ========================================  ==========================================================
+    ``["cat", "dog"]``                        in the order of the logits
+    ``{0: "cat", 1: "dog"}``                  names by index, as ``id2label`` of Hugging Face
+    ``{"cat": 0, "dog": 1}``                  indices by name, as ``class_to_idx`` of torchvision
+    ``{"classes": ["cat", "dog"]}``           any of these under the key ``classes``, ``id2label`` or ``class_to_idx``
+    ``{0: ["n02123045", "tabby"], ..}``       WordNet id and name by index, as Keras has it
+    lines ``cat``                             in the order of the logits; blank lines are left out
+    lines ``0,cat``, ``cat,0``, ``0 cat``     if each line has an index of its own, from 0 on without a gap
+    lines ``n02123045 tabby``                 WordNet id and name, in the order of the logits
+    ========================================  ==========================================================
 
 Nothing is a comment: ``#1`` may be a name. What has indices is ordered by them.
 """

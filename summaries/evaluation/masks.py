@@ -1,18 +1,18 @@
 """Masks of one or more runs, evaluated: the paper's table 2, what it leaves out, and other people's explanations.
 
-====================  =====================================================================  ==================
-method                mask                                                                   order of pixels
-====================  =====================================================================  ==================
-smooth                the float mask of the first stage                                      its values
-smooth_thresholded    its most salient pixels, as many as the crisp mask's mean says         from its depth out
-crisp                 the float mask of the last stage                                       its values
-binary                the mask that becomes regions                                          from its depth out
-gradcam               the most salient pixels of Grad-CAM, as many as the binary mask has    its values
-rise                  likewise of RISE                                                       its values
-extremal              likewise of an extremal perturbation of that area                      its values
-random                the binary mask, mirrored or not, shifted cyclically                   from its depth out
-disc                  a centred disc of that area                                            from its depth out
-====================  =====================================================================  ==================
+    ====================  =====================================================================  ==================
+    method                mask                                                                   order of pixels
+    ====================  =====================================================================  ==================
+    smooth                the float mask of the first stage                                      its values
+    smooth_thresholded    its most salient pixels, as many as the crisp mask's mean says         from its depth out
+    crisp                 the float mask of the last stage                                       its values
+    binary                the mask that becomes regions                                          from its depth out
+    gradcam               the most salient pixels of Grad-CAM, as many as the binary mask has    its values
+    rise                  likewise of RISE                                                       its values
+    extremal              likewise of an extremal perturbation of that area                      its values
+    random                the binary mask, mirrored or not, shifted cyclically                   from its depth out
+    disc                  a centred disc of that area                                            from its depth out
+    ====================  =====================================================================  ==================
 
 The order is that of deletion and insertion, see :func:`masks.metrics.faithfulness.ranks`.
 """
