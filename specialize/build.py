@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
-from pydantic import Field
 from threadpoolctl import threadpool_limits
 
 from visual_summaries.masks.errors import UserError
@@ -58,7 +58,7 @@ class ImageUse:
 
     path: str
     sha256: str
-    dhash: Annotated[str, Field(pattern=f"^[0-9a-f]{{{BITS // 4}}}$")]
+    dhash: Annotated[str, Meta(pattern=f"^[0-9a-f]{{{BITS // 4}}}$")]
     label: Count
     role: Literal["summary", "train", "tuning", "negative", "others_tuning", "others_evaluation"]
 

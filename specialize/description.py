@@ -7,14 +7,15 @@ model. Its hash leaves out ``model``, how to load the network, whose result has 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from visual_summaries.masks.errors import UserError
 from visual_summaries.specialize.blend import LARGEST_BONUS
@@ -59,8 +60,8 @@ class MethodRow:
 
     name: str
     normalisation: Literal["raw", "clipped", "softmax", "platt", "platt_filled", "uniform", "bonus"]
-    weight: Annotated[float, Field(ge=0, le=LARGEST_BONUS, allow_inf_nan=False)]
-    cost: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
+    weight: Annotated[float, msgspec.Meta(ge=0, le=LARGEST_BONUS)]
+    cost: Annotated[float, msgspec.Meta(gt=0, le=sys.float_info.max)] | None
     places: bool
 
     @property
@@ -121,7 +122,7 @@ class Description:
     format: int
     tap: Tap
     places: Places | None
-    methods: Annotated[list[MethodRow], Field(min_length=1)]
+    methods: Annotated[list[MethodRow], msgspec.Meta(min_length=1)]
     summaries: list[SummaryRow]
     model: NetworkRow
     classes: list[ClassRow]

@@ -20,7 +20,7 @@ from visual_summaries.specialize.pareto import NAMES, figure
 from visual_summaries.summaries.files import write_bytes, write_json, write_png
 from visual_summaries.summaries.folders import remove_file, remove_files
 from visual_summaries.summaries.pages.drawing import photograph
-from visual_summaries.summaries.pages.gallery import environment
+from visual_summaries.summaries.pages.environment import environment
 from visual_summaries.summaries.pages.gallery_pictures import jpeg
 
 PICTURES = "boost"

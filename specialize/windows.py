@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
+import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
 from torch import Tensor
 
 from visual_summaries.clustering.descriptors.deep import describe_boxes
@@ -25,7 +25,7 @@ from visual_summaries.masks.networks.layers import feature_layers, last_block
 from visual_summaries.specialize.options import PlaceOptions
 from visual_summaries.summaries.files import Share
 
-Side = Annotated[int, Field(ge=1)]
+Side = Annotated[int, msgspec.Meta(ge=1)]
 """Whole, >= 1."""
 
 
@@ -42,9 +42,9 @@ class Places:
     """
 
     start: Side
-    shapes: Annotated[tuple[tuple[Side, Side, Side], ...], Field(min_length=1)]
+    shapes: Annotated[tuple[tuple[Side, Side, Side], ...], msgspec.Meta(min_length=1)]
     grid: Side
-    windows: Annotated[tuple[tuple[Share, Share, Share, Share], ...], Field(min_length=1)]
+    windows: Annotated[tuple[tuple[Share, Share, Share, Share], ...], msgspec.Meta(min_length=1)]
     context: bool
 
     @property

@@ -13,17 +13,16 @@ import hashlib
 import io
 import json
 import os
+import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, fields
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
+import msgspec
 
 from visual_summaries.masks.errors import UserError
-from visual_summaries.masks.inputs.ids import is_safe_id
 from visual_summaries.summaries.folders import record_file
 
 if TYPE_CHECKING:
@@ -34,22 +33,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def _safe(text: str) -> str:
-    if not is_safe_id(text):
-        raise ValueError(f"{text!r} is no id of an image")
-    return text
-
-
-ImageId = Annotated[str, AfterValidator(_safe)]
-"""The id of an image, which is part of file names."""
-
-Share = Annotated[float, Field(ge=0, le=1.001, allow_inf_nan=False)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1.001)]
 """A number in [0, 1], up to rounding."""
 
-Finite = Annotated[float, Field(allow_inf_nan=False)]
+Finite = Annotated[float, msgspec.Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
 """Any number but infinity and NaN."""
 
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
 """A whole number from 0 on."""
 
 MAX_CELL = 1 << 20
@@ -149,15 +139,12 @@ def read_csv(path: Path, row_type: type[T]) -> list[T]:
                 {name: None if text == "" and name in empty else text for name, text in record.items()}
                 for record in csv.DictReader(stream)
             ]
-        found: list[T] = _adapter(list[row_type]).validate_python(records)  # type: ignore[valid-type]
-        return found
+        return msgspec.convert(records, list[row_type], strict=False)  # type: ignore[valid-type]
     except FileNotFoundError:
         raise UserError(f"{path} is not there: run `visual-summaries status` on the folder") from None
-    except ValidationError as error:
-        raise UserError(f"{path} is damaged ({_first(error)}): {AGAIN}") from None
     except UserError:
         raise
-    except (ValueError, TypeError, csv.Error) as error:
+    except (ValueError, csv.Error) as error:
         raise UserError(f"{path} is damaged ({error}): {AGAIN}") from None
 
 
@@ -166,19 +153,37 @@ def read_json(path: Path, kind: type[T]) -> T:
 
     Args:
         path: The file.
-        kind: What it holds: a type that pydantic checks, for instance a dataclass, a TypedDict or ``dict[str, Any]``.
+        kind: What it holds: a type that msgspec checks, for instance a dataclass, a TypedDict or ``dict[str, Any]``.
 
     Raises:
         UserError: If the file is missing, is not JSON, or holds something else.
     """
     try:
         check_plain(path)
-        found: T = _adapter(kind).validate_json(path.read_bytes(), strict=True)  # type: ignore[arg-type]
-        return found
+        return msgspec.json.decode(path.read_bytes(), type=kind)
     except FileNotFoundError:
         raise UserError(f"{path} is not there") from None
-    except ValidationError as error:
-        raise UserError(f"{path} is damaged ({_first(error)})") from None
+    except UserError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is damaged ({error})") from None
+
+
+def check_json(path: Path, data: Any, kind: type[T]) -> T:
+    """Checks what was read of a JSON file against a type, as :func:`read_json` does.
+
+    Args:
+        path: The file, for messages.
+        data: What was read of it.
+        kind: What it should hold.
+
+    Raises:
+        UserError: If it holds something else.
+    """
+    try:
+        return msgspec.convert(data, kind)
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error})") from None
 
 
 def check_plain(path: Path) -> None:
@@ -192,12 +197,6 @@ def check_plain(path: Path) -> None:
         raise FileNotFoundError(path)
     if not path.is_file():
         raise UserError(f"{path} is no plain file: put the file itself there")
-
-
-@cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
-    """What checks a type; making it takes milliseconds."""
-    return TypeAdapter(kind)
 
 
 def read_png(path: Path, mode: str, size: tuple[int, int] | None = None) -> npt.NDArray[np.uint8]:
@@ -250,10 +249,3 @@ def hash_file(path: Path) -> str:
         return ""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()[:16]
-
-
-def _first(error: ValidationError) -> str:
-    """The first thing that is wrong, in a few words."""
-    one = error.errors(include_url=False, include_context=False)[0]
-    where = ".".join(map(str, one["loc"]))
-    return f"{where}: {one['msg']}" if where else str(one["msg"])

@@ -19,8 +19,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import TypeAdapter
-
 from visual_summaries.masks.errors import UserError
 from visual_summaries.summaries.files import csv_bytes, hash_bytes, read_json, write_bytes, write_json
 from visual_summaries.summaries.folders import inside, put_aside
@@ -152,13 +150,25 @@ def read_rows(file: Path) -> list[NameRow]:
     for row in table:
         number, name = (row[place] if place < len(row) else "" for place in columns.values())
         try:
-            rows.append(NameRow(TypeAdapter(int).validate_python(number), name))
+            rows.append(NameRow(_whole(number), name))
         except ValueError:
             raise UserError(
                 f"{file} cannot be read: {number!r} is no number of a summary: correct that row; the columns are "
                 "summary, name"
             ) from None
     return rows
+
+
+def _whole(text: str) -> int:
+    """A whole number as a person or a spreadsheet writes it: 3, 03 or 3.0.
+
+    Raises:
+        ValueError: It is none.
+    """
+    number = float(text)
+    if not number.is_integer():
+        raise ValueError(text)
+    return int(number)
 
 
 def _read_record(run: Path) -> NameRecord:

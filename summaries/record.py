@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypedDict
 
-from pydantic import ConfigDict, Field
-from typing_extensions import TypedDict
+from msgspec import Meta
 
 from visual_summaries.masks.errors import UserError
-from visual_summaries.summaries.files import Count, Finite, read_json
+from visual_summaries.summaries.files import Count, Finite, check_json, read_json
 from visual_summaries.summaries.folders import inside
 
 FORMAT = 1
 """Version of the layout of a run folder; a folder of another one is refused."""
 
-Three = Annotated[list[Finite], Field(min_length=3, max_length=3)]
-Size = Annotated[list[Annotated[int, Field(ge=1, le=1 << 14)]], Field(min_length=2, max_length=2)]
+Three = Annotated[list[Finite], Meta(min_length=3, max_length=3)]
+Size = Annotated[list[Annotated[int, Meta(ge=1, le=1 << 14)]], Meta(min_length=2, max_length=2)]
 
 
 class InputRecord(TypedDict, total=False):
@@ -40,8 +39,6 @@ class SpecRecord(TypedDict, total=False):
 class ConfigRecord(TypedDict, total=False):
     """The options of a run."""
 
-    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
-
     images: str
     target: str
     limit: Count | None
@@ -54,8 +51,6 @@ class ConfigRecord(TypedDict, total=False):
 
 class ModelRecord(TypedDict, total=False):
     """The network of a run."""
-
-    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
 
     spec: str
     fingerprint: str
@@ -72,10 +67,8 @@ class TargetRecord(TypedDict, total=False):
 class FrameRecord(TypedDict, total=False):
     """The frame of a run's images."""
 
-    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
-
     size: Size
-    resize: Annotated[int, Field(ge=1)] | Size | None
+    resize: Annotated[int, Meta(ge=1)] | Size | None
 
 
 class StageRecord(TypedDict, total=False):
@@ -99,9 +92,7 @@ class StageRecord(TypedDict, total=False):
 
 
 class RunRecord(TypedDict, total=False):
-    """All of it; what is missing is told by :class:`Record` when it is asked for."""
-
-    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+    """What is checked of it; what is missing is told by :class:`Record` when it is asked for."""
 
     format: Any
     stages: dict[str, StageRecord]
@@ -111,7 +102,7 @@ class RunRecord(TypedDict, total=False):
     frame: FrameRecord
     seed: Count
     device: str
-    threads: Annotated[int, Field(ge=1, le=1 << 12)]
+    threads: Annotated[int, Meta(ge=1, le=1 << 12)]
 
 
 class Record(dict[str, Any]):
@@ -146,4 +137,5 @@ def read_record(path: Path) -> Record:
             f"{path} was written in format {found.get('format')}, this program reads format {FORMAT}: give another "
             f"`out`, or use the version that wrote it ({writer})"
         )
-    return Record(path, {"stages": {}} | read_json(file, RunRecord))
+    check_json(file, found, RunRecord)
+    return Record(path, {"stages": {}} | found)

@@ -12,11 +12,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field
+from msgspec import Meta
 
 from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.inputs.ids import check_id
 from visual_summaries.summaries.arrays import Array, read_arrays
-from visual_summaries.summaries.files import Count, Finite, ImageId, Share, read_csv, read_json, read_png
+from visual_summaries.summaries.files import Count, Finite, Share, read_csv, read_json, read_png
 from visual_summaries.summaries.folders import inside
 from visual_summaries.summaries.names import read_names
 from visual_summaries.summaries.record import read_record
@@ -35,7 +36,7 @@ class ImageRow:
     probability of the target class in the frame; predicted is the index of the network's own class.
     """
 
-    id: ImageId
+    id: str
     path: str
     sha256: str
     width: Count | None
@@ -45,6 +46,9 @@ class ImageRow:
     predicted: Count | None
     p0: Share | None
 
+    def __post_init__(self) -> None:
+        check_id(self.id)
+
 
 @dataclass(frozen=True)
 class MaskRow:
@@ -53,7 +57,7 @@ class MaskRow:
     Probabilities p and drops (p0 - p) / p0 are under the blur of sigma 10; areas are shares of the frame.
     """
 
-    id: ImageId
+    id: str
     p0: Share
     p_smooth: Share
     p_crisp: Share
@@ -67,21 +71,27 @@ class MaskRow:
     iterations: Count
     seconds: Finite
 
+    def __post_init__(self) -> None:
+        check_id(self.id)
+
 
 @dataclass(frozen=True)
 class PartRow:
     """A row of ``parts.csv``: a kept proposal, its region and its cluster (-1 = none)."""
 
     part: Count
-    image: ImageId
+    image: str
     region: Count
     x0: Finite
     y0: Finite
     x1: Finite
     y1: Finite
-    cluster: Annotated[int, Field(ge=-1)]
-    exemplar: Annotated[int, Field(ge=0, le=1)]
+    cluster: Annotated[int, Meta(ge=-1)]
+    exemplar: Annotated[int, Meta(ge=0, le=1)]
     similarity: Share | None
+
+    def __post_init__(self) -> None:
+        check_id(self.image)
 
     @property
     def box(self) -> Box:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from visual_summaries.summaries.files import Count, Finite, ImageId, Share
+from visual_summaries.masks.inputs.ids import check_id
+from visual_summaries.summaries.files import Count, Finite, Share
 
 Box = tuple[Finite, Finite, Finite, Finite]
 
@@ -24,10 +25,13 @@ class Member:
     """
 
     part: Count
-    image: ImageId
+    image: str
     box: Box
     similarity: Share
     ssim: Finite | None
+
+    def __post_init__(self) -> None:
+        check_id(self.image)
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,16 @@ def _is_safe(character: str) -> bool:
     return character not in "/\\" and unicodedata.category(character) not in ("Cc", "Cs")
 
 
+def check_id(text: str) -> None:
+    """Refuses what may not be the id of an image.
+
+    Raises:
+        ValueError: See :func:`is_safe_id`.
+    """
+    if not is_safe_id(text):
+        raise ValueError(f"{text!r} is no id of an image")
+
+
 def safe_id(text: str) -> str:
     """A text itself where it may be an id; else what is left of it, with a hash that tells it from others.
 

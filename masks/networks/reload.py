@@ -7,13 +7,12 @@ folder is trusted (``--trust``). Files of weights and of class names are data an
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+import msgspec
 
 from visual_summaries.masks.errors import UserError
 from visual_summaries.masks.networks.classifier import Classifier
@@ -96,8 +95,6 @@ def _is_file(name: str | Path) -> bool:
 
 def _checked(model: Mapping[str, Any], path: Path) -> RecordedModel:
     try:
-        return TypeAdapter(RecordedModel).validate_json(json.dumps(model), strict=True)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "all of it"
-        raise UserError(f"{path} does not say which network it was made with ({where}: {first['msg']})") from None
+        return msgspec.convert(dict(model), RecordedModel, dec_hook=lambda kind, value: kind(value))  # of paths
+    except ValueError as error:
+        raise UserError(f"{path} does not say which network it was made with ({error})") from None

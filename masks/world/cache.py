@@ -10,9 +10,9 @@ from dataclasses import asdict
 from pathlib import Path
 from pickle import UnpicklingError
 
-import platformdirs
 import torch
 
+from visual_summaries.masks.cache_folder import cache_folder
 from visual_summaries.masks.world.architecture import WIDTHS, WorldNetwork, untrained
 from visual_summaries.masks.world.training import Progress, Training, train
 
@@ -60,11 +60,7 @@ def load_or_train(name: str, training: Training, progress: Progress | None = Non
 
 
 def cache_path(name: str, training: Training) -> Path:
-    """Where the weights are kept: the name holds a digest of all that they depend on.
-
-    The folder is ``VISUAL_SUMMARIES_CACHE`` where that is set, else the user's cache folder.
-    """
+    """Where the weights are kept: the name holds a digest of all that they depend on."""
     depends = {"world": WORLD_VERSION, "width": WIDTHS[name], "training": asdict(training)}
     digest = hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:12]
-    folder = os.environ.get("VISUAL_SUMMARIES_CACHE") or platformdirs.user_cache_dir("visual-summaries")
-    return Path(folder) / "networks" / f"{name.replace(':', '-')}-{digest}.pt"
+    return cache_folder("networks") / f"{name.replace(':', '-')}-{digest}.pt"

@@ -12,7 +12,8 @@ from visual_summaries.summaries.evaluation.clusters import Evaluation
 from visual_summaries.summaries.files import write_bytes, write_json
 from visual_summaries.summaries.folders import remove_file, remove_files
 from visual_summaries.summaries.pages.drawing import member_picture
-from visual_summaries.summaries.pages.gallery import Overview, environment
+from visual_summaries.summaries.pages.environment import environment
+from visual_summaries.summaries.pages.gallery import Overview
 from visual_summaries.summaries.pages.gallery_pictures import jpeg
 from visual_summaries.summaries.store import Run
 

@@ -17,18 +17,10 @@ from pathlib import Path
 from statistics import fmean
 from urllib.parse import quote
 
-import jinja2
-
 from visual_summaries.summaries.files import write_bytes
 from visual_summaries.summaries.pages import wording
-from visual_summaries.summaries.pages.gallery_pictures import (
-    PICTURES,
-    draw,
-    file_key,
-    part_name,
-    photo_name,
-    sheet_name,
-)
+from visual_summaries.summaries.pages.environment import environment
+from visual_summaries.summaries.pages.gallery_pictures import draw
 from visual_summaries.summaries.pages.sheet import MEMBERS
 from visual_summaries.summaries.store import Run
 from visual_summaries.summaries.summary import Summary
@@ -143,23 +135,3 @@ def _why_none(pruned: Sequence[Summary]) -> str:
     counts = Counter(s.reason or "no reason is on record" for s in pruned).most_common(3)
     reasons = "; ".join(f"{reason} ({count})" if count > 1 else reason for reason, count in counts)
     return f"Clusters that were found and pruned: {len(pruned)}. Most frequent reasons: {reasons}."
-
-
-def environment(*folders: Path) -> jinja2.Environment:
-    """The templates of the pages, those of further folders, and the filters they share."""
-    loader = jinja2.FileSystemLoader([Path(__file__).with_name("templates"), *folders])
-    environment = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {
-        "title": wording.title,
-        "number": wording.number,
-        "percent": wording.percent,
-        "dropped": wording.dropped,
-        "mean_similarity": wording.mean_similarity,
-        "anchor": lambda image: f"image-{file_key(image)}",
-        "part_url": lambda part: f"{PICTURES}/{part_name(part)}",
-        "photo_url": lambda image, kind: f"{PICTURES}/{photo_name(image, kind)}",
-        "sheet_url": lambda summary: f"../{sheet_name(summary)}",
-    }
-    return environment
