@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import logging
+from contextlib import suppress
 from pathlib import Path
 
 import jinja2
@@ -63,6 +64,11 @@ class TemplateCache(jinja2.FileSystemBytecodeCache):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(str(folder), f"%s-{VERSION}-jinja{importlib.metadata.version('jinja2')}")
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """Reads the compiled code of a template, where it is there."""
+        with suppress(OSError):  # the template is compiled, and writing its code tells why that is not kept
+            super().load_bytecode(bucket)
 
     def dump_bytecode(self, bucket: Bucket) -> None:
         """Writes the compiled code of a template."""
