@@ -21,7 +21,8 @@ def cache_folder(name: str) -> Path:
         A folder of this name in ``VISUAL_SUMMARIES_CACHE`` where that is set, else in the user's cache folder.
 
     Example:
-        >>> cache_folder("networks").name
-        'networks'
+    Examples:
+            >>> cache_folder("networks").name
+            'networks'
     """
     return Path(os.environ.get(VARIABLE) or platformdirs.user_cache_dir("visual-summaries")) / name

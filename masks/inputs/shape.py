@@ -22,10 +22,11 @@ class InputShape:
     Raises:
         ValueError: If S is neither.
 
-    >>> InputShape((224, 224)).is_clip, InputShape((16, 112, 112)).is_clip
-    (False, True)
-    >>> InputShape((16, 112, 112)).empty(2).shape
-    torch.Size([2, 3, 16, 112, 112])
+    Examples:
+        >>> InputShape((224, 224)).is_clip, InputShape((16, 112, 112)).is_clip
+        (False, True)
+        >>> InputShape((16, 112, 112)).empty(2).shape
+        torch.Size([2, 3, 16, 112, 112])
     """
 
     size: tuple[int, ...]
@@ -47,7 +48,8 @@ class InputShape:
 def per_colour(values: Sequence[float], inputs: Tensor) -> Tensor:
     """One value for each colour, (1, 3, 1, ..), in the type and on the device of inputs (N, 3, *S) of any rank.
 
-    >>> per_colour((0.5, 0.4, 0.3), torch.zeros(2, 3, 8, 16, 16)).shape
-    torch.Size([1, 3, 1, 1, 1])
+    Examples:
+        >>> per_colour((0.5, 0.4, 0.3), torch.zeros(2, 3, 8, 16, 16)).shape
+        torch.Size([1, 3, 1, 1, 1])
     """
     return inputs.new_tensor(values).view(1, COLOURS, *[1] * (inputs.ndim - 2))

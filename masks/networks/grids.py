@@ -68,13 +68,14 @@ class GridFinder:
     def find(self, shape: tuple[int, ...]) -> Grid | None:
         """The layout of an output of a shape, None where it is no grid over the input.
 
-        >>> GridFinder((224, 224)).find((1, 197, 192))
-        Grid(channels=192, size=(14, 14), prefix=1, last=False)
-        >>> finder = GridFinder((16, 224, 224))
-        >>> finder.find((1, 1568, 768)) is None  # 8 x 14 x 14 or 2 x 28 x 28?
-        True
-        >>> finder.find((1, 768, 8, 14, 14)).size, finder.find((1, 1568, 768)).size
-        ((8, 14, 14), (8, 14, 14))
+        Examples:
+            >>> GridFinder((224, 224)).find((1, 197, 192))
+            Grid(channels=192, size=(14, 14), prefix=1, last=False)
+            >>> finder = GridFinder((16, 224, 224))
+            >>> finder.find((1, 1568, 768)) is None  # 8 x 14 x 14 or 2 x 28 x 28?
+            True
+            >>> finder.find((1, 768, 8, 14, 14)).size, finder.find((1, 1568, 768)).size
+            ((8, 14, 14), (8, 14, 14))
         """
         rank = len(self.size)
         if len(shape) == rank + 2:
