@@ -3,11 +3,11 @@
     python scripts/specialize_world.py runs/boost --seed 29
 
 Writes the world of that seed to OUT/world, runs the chain on every class with ``demo:1`` and with ``demo``, specialises
-both with further pictures to train on, and prints two tables: what ``demo:1`` gains on fresh pictures, beside the
-controls of ``evaluate boost``; and how ``demo`` does on pictures of the marked class with and without the watermark, by
-several weights of its blend, and by the same blends with the watermark's summaries left out (the same C and
-normalisation). There the SVMs see parts without their context, and train on the summaries' own images: a watermark is
-in every part's context, and in what is found in further images.
+both with further pictures to train on, and prints two tables: the gain of ``demo:1`` on new pictures, beside the
+controls of ``evaluate boost``; and the accuracy of ``demo`` on pictures of the marked class with and without the
+watermark, with several blend weights, and with the same blends when the watermark's summaries are excluded (the same C
+and normalisation). For the second table the descriptors of windows have no context, and the SVMs train on the
+summaries' own images only: the watermark is in the context of every part, and in the windows found in further images.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ import numpy as np
 
 from visual_summaries.masks import world
 from visual_summaries.masks.networks.classifier import Classifier
-from visual_summaries.specialize.features import Tap, look
+from visual_summaries.specialize.features import Tap, extract
 from visual_summaries.specialize.model import base_classifier, read_model
-from visual_summaries.specialize.tuning import Held, decide_all, right_along
+from visual_summaries.specialize.tuning import HeldOut, decide_all, right_along
 from visual_summaries.summaries.cli import main as visual_summaries
 from visual_summaries.summaries.evaluation.ground_truth import read_truth
 from visual_summaries.summaries.files import read_json
@@ -31,8 +31,8 @@ from visual_summaries.summaries.store import Run
 
 MARKED = range(60_000, 60_500)
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
-ALONE = ("--set.features.places.no-context", "--set.svm.rounds", 0, "--set.tuning.normalisations", "platt")
-"""Options of SVMs that see a part and nothing beside it."""
+ALONE = ("--set.features.windows.no-context", "--set.svm.rounds", 0, "--set.tuning.normalisations", "platt")
+"""Options of SVMs of parts without context."""
 
 
 def call(*arguments: object) -> None:
@@ -42,12 +42,12 @@ def call(*arguments: object) -> None:
         sys.exit(status)
 
 
-def see(classifier: Classifier, tap: Tap, images: list[np.ndarray], label: int) -> Held:
-    """What a network makes of pictures of one class."""
+def features_of(classifier: Classifier, tap: Tap, images: list[np.ndarray], label: int) -> HeldOut:
+    """Features of pictures of one class."""
     with classifier:
-        seen = [look(classifier, tap, images[start : start + 50]) for start in range(0, len(images), 50)]
-    vectors, logits = (np.concatenate([getattr(one, part) for one in seen]) for part in ("vectors", "logits"))
-    return Held(vectors, logits, np.full(len(images), label), np.zeros(len(images), np.bool_))
+        extracted = [extract(classifier, tap, images[start : start + 50]) for start in range(0, len(images), 50)]
+    vectors, logits = (np.concatenate([getattr(one, name) for one in extracted]) for name in ("vectors", "logits"))
+    return HeldOut(vectors, logits, np.full(len(images), label), np.zeros(len(images), np.bool_))
 
 
 def of_mark(run: Run, truth: Path) -> set[int]:
@@ -62,7 +62,7 @@ def specialise(out: Path, model: str, seed: int, suffix: str = "", *further: obj
     name = model.replace(":", "-")
     runs, folder = out / f"runs-{name}", out / f"model-{name}{suffix}"
     call("run", out / "world" / "images", "--out", runs, "--model", model)
-    options = ("--train", out / "train" / "images", "--out", folder, "--set.features.place", "parts")
+    options = ("--train", out / "train" / "images", "--out", folder, "--set.features.level", "window")
     call("specialize", runs, *options, "--seed", seed, *further)
     return folder
 
@@ -75,12 +75,12 @@ def gain(out: Path, folder: Path) -> None:
 
 
 def mark(out: Path, folder: Path, run: Run, seed: int) -> None:
-    """Prints accuracy on the marked class under some weights of the blend, with and without the watermark's SVMs."""
+    """Prints accuracy on the marked class with some blend weights, with and without the watermark's SVMs."""
     (kind,) = (one for one in world.CLASSES if one.marked)
     numbers = sorted(of_mark(run, out / "world"))
     tuned = read_json(folder / "model.json", dict[str, Any])["tuned"]
-    left_out = ("--leave-out", *(f"{run.path.name}/{number}" for number in numbers))
-    less = specialise(out, "demo", seed, "-less-mark", *ALONE, "--set.tuning.costs", tuned["cost"], *left_out)
+    exclude = ("--leave-out", *(f"{run.path.name}/{number}" for number in numbers))
+    less = specialise(out, "demo", seed, "-less-mark", *ALONE, "--set.tuning.costs", tuned["cost"], *exclude)
     print(f"{kind.name}, summaries of the mark: {numbers}, weight chosen: {tuned['weight']:g}")
     label = world.CLASSES.index(kind)
     print(f"{'weight':<8}{'with the mark':>15}{'less its SVMs':>15}{'unmarked':>15}{'less its SVMs':>15}")
@@ -89,11 +89,11 @@ def mark(out: Path, folder: Path, run: Run, seed: int) -> None:
         images = [world.draw(kind.name, k, mark=marked).image for k in MARKED]
         for path in (folder, less):
             model = read_model(path)
-            held = see(base_classifier(model, path, "cpu"), model.tap, images, label)
+            held = features_of(base_classifier(model, path, "cpu"), model.tap, images, label)
             decisions = decide_all([model.method], held.vectors)[0]
             columns.append(right_along(model.method.blend, decisions, held, np.array(WEIGHTS)).mean(axis=1))
-    for weight, *shares in zip(WEIGHTS, *columns, strict=True):
-        print(f"{weight:<8}" + "".join(f"{share:>15.3f}" for share in shares), flush=True)
+    for weight, *accuracies in zip(WEIGHTS, *columns, strict=True):
+        print(f"{weight:<8}" + "".join(f"{value:>15.3f}" for value in accuracies), flush=True)
 
 
 def main() -> None:

@@ -1,22 +1,22 @@
-"""From the decisions of the SVMs to class probabilities, and their convex sum with the network's (paper section 4.4).
+"""Scores of classes from the decision values of SVMs, and their blend with the network's probabilities (section 4.4).
 
     score of class c    = max over the SVMs of c of  slope * decision + offset
     probabilities after = (1 - weight) * softmax of the network + weight * Q
 
-Q is made of the scores s of the specialised classes in one of these ways:
+Q is computed from the scores s of the specialised classes by one of these normalisations:
 
     ================  ==================================================================================================
-    ``raw``           s / sum s, the paper's words; fails on decisions, which are mostly negative
-    ``clipped``       max(s, 0) / sum; nothing where no score is positive
+    ``raw``           s / sum s, as the paper says; fails on decision values, which are mostly negative
+    ``clipped``       max(s, 0) / sum; zero if no score is positive
     ``softmax``       exp(s) / sum
-    ``platt``         sigmoid(s) / sum, slope and offset fitted after Platt
-    ``platt_filled``  sigmoid(s) for the specialised classes and the network's own values for the others, / sum
-    ``uniform``       the same for every specialised class: a control that knows nothing
-    ``bonus``         a control apart: weight is added to the logits of the specialised classes
+    ``platt``         sigmoid(s) / sum, slope and offset from Platt scaling
+    ``platt_filled``  sigmoid(s) for the specialised classes and the network's probabilities for the others, / sum
+    ``uniform``       the same value for every specialised class: an uninformed control
+    ``bonus``         not a blend, an uninformed control: the weight is added to the logits of the specialised classes
     ================  ==================================================================================================
 
-Save in ``platt_filled``, Q is zero for unspecialised classes. All of it works on tensors, so that a specialised network
-has gradients.
+Except with ``platt_filled``, Q is zero for the other classes. Everything works on tensors, so that a specialised
+network has gradients.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ from torch import Tensor
 from visual_summaries.specialize.options import NORMALISATIONS
 
 LARGEST_BONUS = 8.0
-"""Of ``bonus``, in logits: more than the distance of nearly any class from the winning one."""
+"""Of ``bonus``, in logits: more than nearly any difference between the largest logit and another one."""
 
 _TINY = 1e-30
 
 
 @dataclass(frozen=True)
 class Blend:
-    """How decisions of S SVMs of C classes change the probabilities of K classes.
+    """How decision values of S SVMs of C classes change the probabilities of K classes.
 
     Attributes:
         classes: int64 (C,), indices of the specialised classes among K.
-        owner: int64 (S,), place of each SVM's class among the C.
-        slope: float64 (S,), of each SVM's decision.
+        owner: int64 (S,), position of each SVM's class among the C.
+        slope: float64 (S,), of each SVM's decision value.
         offset: float64 (S,).
         normalisation: See the module's table.
         weight: Of Q, in [0, 1]; of ``bonus``, in logits, in [0, `LARGEST_BONUS`].
@@ -67,29 +67,34 @@ class Blend:
 
 
 def plain_blend(classes: NDArray[np.int64], owner: NDArray[np.int64], normalisation: str) -> Blend:
-    """A blend of decisions as they are, of weight 0."""
+    """A blend of unscaled decision values, with weight 0."""
     return Blend(classes, owner, np.ones(len(owner)), np.zeros(len(owner)), normalisation, 0.0)
 
 
 def class_scores(decisions: Tensor, blend: Blend) -> tuple[Tensor, Tensor]:
-    """The score of each specialised class, and the SVM that gave it.
+    """The score of each specialised class, and the SVM that has it.
 
     Args:
         decisions: (N, S).
-        blend: Of these SVMs; each class has one at least.
+        blend: Of these SVMs; each class has at least one.
 
     Returns:
-        Scores (N, C), and int64 (N, C) places among the S SVMs.
+        Scores (N, C), and int64 (N, C) indices among the S SVMs.
+
+    >>> blend = plain_blend(np.array([1, 4]), np.array([0, 0, 1]), "clipped")
+    >>> scores, best = class_scores(torch.tensor([[0.5, 2.0, -1.0]]), blend)
+    >>> scores.tolist(), best.tolist()
+    ([[2.0, -1.0]], [[1, 2]])
     """
     scaled = decisions * decisions.new_tensor(blend.slope) + decisions.new_tensor(blend.offset)
     owner = torch.as_tensor(blend.owner, device=decisions.device)
-    scores, places = [], []
-    for place in range(len(blend.classes)):
-        own = torch.nonzero(owner == place)[:, 0]
+    scores, deciding = [], []
+    for position in range(len(blend.classes)):
+        own = torch.nonzero(owner == position)[:, 0]
         best = scaled[:, own].max(dim=1)
         scores.append(best.values)
-        places.append(own[best.indices])
-    return torch.stack(scores, dim=1), torch.stack(places, dim=1)
+        deciding.append(own[best.indices])
+    return torch.stack(scores, dim=1), torch.stack(deciding, dim=1)
 
 
 def blended(logits: Tensor, decisions: Tensor, blend: Blend) -> Tensor:
@@ -98,10 +103,14 @@ def blended(logits: Tensor, decisions: Tensor, blend: Blend) -> Tensor:
     Args:
         logits: (N, K).
         decisions: (N, S); (N, 0) for ``uniform`` and ``bonus``.
-        blend: How.
+        blend: Normalisation, weight and scaling.
 
     Raises:
         ValueError: There is no such normalisation.
+
+    >>> blend = plain_blend(np.array([0]), np.array([0]), "clipped").at(0.5)
+    >>> blended(torch.zeros(1, 2), torch.tensor([[3.0]]), blend).exp().tolist()
+    [[0.75, 0.25]]
     """
     index = torch.as_tensor(blend.classes, device=logits.device)
     if blend.normalisation == "bonus":
@@ -112,14 +121,14 @@ def blended(logits: Tensor, decisions: Tensor, blend: Blend) -> Tensor:
     else:
         values = _values(class_scores(decisions, blend)[0], blend.normalisation)
     filled = blend.normalisation == "platt_filled"
-    share = (probabilities if filled else torch.zeros_like(probabilities)).index_copy(1, index, values)
+    scores = (probabilities if filled else torch.zeros_like(probabilities)).index_copy(1, index, values)  # Q, (N, K)
     if filled:
-        share = share / share.sum(dim=1, keepdim=True)
-    return ((1 - blend.weight) * probabilities + blend.weight * share).clamp_min(_TINY).log()
+        scores = scores / scores.sum(dim=1, keepdim=True)
+    return ((1 - blend.weight) * probabilities + blend.weight * scores).clamp_min(_TINY).log()
 
 
 def _values(scores: Tensor, normalisation: str) -> Tensor:
-    """What the specialised classes get, (N, C), before the others are filled in."""
+    """The values of Q for the specialised classes, (N, C), before the others are filled in."""
     if normalisation == "softmax":
         return scores.softmax(dim=1)
     if normalisation == "platt_filled":
@@ -133,14 +142,17 @@ def _values(scores: Tensor, normalisation: str) -> Tensor:
 
 
 def calibrate(decisions: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[float, float]:
-    """Platt's slope and offset: sigmoid(slope * decision + offset) is the chance of being right.
+    """Platt scaling: slope and offset such that sigmoid(slope * decision + offset) is the probability of the class.
 
     Args:
         decisions: (N,).
-        right: bool (N,).
+        right: bool (N,), whether the image is of the class.
 
     Returns:
-        Slope and offset; (0, the share's logit) where all or none is right.
+        Slope and offset; (0, the logit of the fraction, with add-one smoothing) if all or none is of the class.
+
+    >>> calibrate(np.array([0.1, 0.2]), np.array([False, False]))  # log(1 / 3)
+    (0.0, -1.0986122886681098)
     """
     if right.all() or not right.any():
         return 0.0, float(np.log((right.sum() + 1) / ((~right).sum() + 1)))

@@ -1,16 +1,17 @@
-"""What summaries are compared with: the same SVMs on other groups of the same images, and no SVMs at all.
+"""Controls of the method of the summaries: the same SVMs on other groups of the same images, and no SVMs.
 
     ========================  ==========================================================================================
-    ``one_per_class``         one SVM a class, on all the images that are in its summaries
-    ``kmeans``                k-means of the features of the class's images into as many clusters as it has summaries
+    ``one_per_class``         one SVM a class, on all members of its summaries
+    ``kmeans``                k-means of the features of these members, into as many clusters as the class has summaries
     ``random``                random groups of the same sizes
-    ``random_no_siblings``    the same, without siblings among the negatives
-    ``logit_bonus``           a constant added to the logits of the specialised classes
-    ``uniform``               a convex sum with the same score for every specialised class
-    ``one_per_class_all``     one SVM a class, on all of its training images: what one would do without summaries
+    ``random_no_siblings``    the same, without siblings as negatives
+    ``logit_bonus``           a constant added to the logits of the specialised classes (uninformed)
+    ``uniform``               a convex sum with the same score for every specialised class (uninformed)
+    ``one_per_class_all``     one SVM a class, on all of its training images; not in the paper: the usual choice without
+                              summaries
     ========================  ==========================================================================================
 
-Random groups are drawn `DRAWS` times and measured as a mean.
+The uninformed controls look at no feature of the image. Results of random groups are means over `DRAWS` draws.
 """
 
 from __future__ import annotations
@@ -31,11 +32,16 @@ METHODS = ("summaries", "one_per_class", "kmeans", "random", "random_no_siblings
 """In the order of the tables."""
 
 FURTHER = ("summaries_no_siblings", "one_per_class_all")
-"""Reported beside them."""
+"""Reported apart."""
 
 
 def one_per_class(groups: Sequence[Group]) -> list[Group]:
-    """One group a class: every image of its groups, once."""
+    """One group a class: every image of the class's groups, once.
+
+    >>> groups = [Group(0, np.array([0, 1]), np.array([0, 1])), Group(0, np.array([1, 2]), np.array([1, 2]))]
+    >>> [group.rows.tolist() for group in one_per_class(groups)]
+    [[0, 1, 2]]
+    """
     owners = sorted({group.owner for group in groups})
     return [_merged(owner, [group for group in groups if group.owner == owner]) for owner in owners]
 
@@ -46,12 +52,12 @@ def _merged(owner: int, groups: Sequence[Group]) -> Group:
 
 
 def kmeans_groups(groups: Sequence[Group], vectors: NDArray[np.float32], *, seed: int) -> list[Group]:
-    """As many clusters a class, of the rows that are in its groups, by k-means.
+    """Clusters the rows of each class's groups with k-means, into as many clusters as there are groups.
 
     Args:
         groups: Those of the summaries.
         vectors: (N, D).
-        seed: Of the first centres.
+        seed: Of the initial centres.
     """
     found = []
     for whole in one_per_class(groups):
@@ -62,7 +68,7 @@ def kmeans_groups(groups: Sequence[Group], vectors: NDArray[np.float32], *, seed
 
 
 def random_groups(groups: Sequence[Group], *, seed: int) -> list[Group]:
-    """Random groups of the same sizes, from the rows that are in the class's groups, at most one an image.
+    """Random groups of the same sizes, from the rows of each class's groups, at most one row an image.
 
     Args:
         groups: Those of the summaries.

@@ -1,8 +1,8 @@
-"""What ``model.json`` says of a specialised network, checked where it is read, and what binds it to its arrays.
+"""The schema of ``model.json``, and the hashes that link it to the other files of a model folder.
 
-``model.json`` is written last and is the truth: it holds the hashes of ``model.npz`` and ``images.csv``, and one of
-itself, so that files of two models, of a `specialize` that was killed, or with a changed letter, are not taken for one
-model. Its hash leaves out ``model``, how to load the network, whose result has a fingerprint of its own.
+``model.json`` is written last. It contains the hashes of ``model.npz`` and ``images.csv``, and one of itself: files of
+different models, of an interrupted `specialize`, or damaged ones are thus refused. Its own hash does not cover
+``model``, which says how to load the network, because the loaded network is checked by its fingerprint.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ from visual_summaries.masks.errors import UserError
 from visual_summaries.specialize.blend import LARGEST_BONUS
 from visual_summaries.specialize.features import Tap
 from visual_summaries.specialize.options import NORMALISATIONS
-from visual_summaries.specialize.windows import Places
+from visual_summaries.specialize.windows import WindowPooling
 from visual_summaries.summaries.arrays import Array
 from visual_summaries.summaries.files import Count, Finite, digest, hash_file
 
-FORMAT = 3
+FORMAT = 4
 """Version of the layout of a model folder."""
 
 BOUND = ("model.npz", "images.csv")
-"""Files that belong to one ``model.json``."""
+"""Files whose hashes ``model.json`` contains."""
 
 LARGEST = 1e30
-"""Weights, slopes and offsets are smaller, or decisions overflow."""
+"""Weights, slopes and offsets are smaller; larger ones would overflow."""
 
 
 @dataclass(frozen=True)
 class SummaryRow:
-    """Where an SVM is from.
+    """The summary of an SVM.
 
     Attributes:
         run: Name of the run folder.
         summary: Number of the summary in it.
-        name: The summary's name; empty where it has none.
-        owner: Place of its class among the specialised ones.
-        members: Its images.
+        name: The summary's name; empty if it has none.
+        owner: Position of its class among the specialised ones.
+        members: Number of its images.
     """
 
     run: str
@@ -56,13 +56,16 @@ class SummaryRow:
 
 @dataclass(frozen=True)
 class MethodRow:
-    """A method, without its arrays; see `specialize.tuning.Method` and `specialize.blend.Blend`."""
+    """A method without its arrays (see `specialize.tuning.Method` and `specialize.blend.Blend`).
+
+    ``windows``: whether its SVMs are of windows.
+    """
 
     name: str
     normalisation: Literal["raw", "clipped", "softmax", "platt", "platt_filled", "uniform", "bonus"]
     weight: Annotated[float, msgspec.Meta(ge=0, le=LARGEST_BONUS)]
     cost: Annotated[float, msgspec.Meta(gt=0, le=sys.float_info.max)] | None
-    places: bool
+    windows: bool
 
     @property
     def trained(self) -> bool:
@@ -72,7 +75,7 @@ class MethodRow:
 
 @dataclass(frozen=True)
 class NetworkRow:
-    """The network that was specialised; ``config`` is how a run records it, empty for one from Python."""
+    """The network that was specialised; ``config`` is as in ``run.json``, empty for a network given in Python."""
 
     spec: str
     fingerprint: str
@@ -90,7 +93,7 @@ class ClassRow:
 
 @dataclass(frozen=True)
 class TunedRow:
-    """What was chosen for the summaries' method, and what it does on the images it was chosen on."""
+    """The chosen hyperparameters of the summaries' method, and its gain and harm on the tuning images."""
 
     cost: float | None
     normalisation: str
@@ -103,39 +106,39 @@ class TunedRow:
 
 @dataclass(frozen=True)
 class TuningRow:
-    """Of the options of tuning, what pages show."""
+    """The options of tuning that pages show."""
 
     harm_limit: Finite
 
 
 @dataclass(frozen=True)
-class SettingsRow:
-    """Of the options, what pages show."""
+class OptionsRow:
+    """The options that pages show."""
 
     tuning: TuningRow
 
 
 @dataclass(frozen=True)
 class Description:
-    """All that is read of ``model.json``; it may say more."""
+    """The keys of ``model.json`` that are read; it may contain more."""
 
     format: int
     tap: Tap
-    places: Places | None
+    windows: WindowPooling | None
     methods: Annotated[list[MethodRow], msgspec.Meta(min_length=1)]
     summaries: list[SummaryRow]
     model: NetworkRow
     classes: list[ClassRow]
-    settings: SettingsRow
+    options: OptionsRow
     seed: Count
     tuned: TunedRow
     digests: dict[str, str]
 
     def check(self, file: Path) -> None:
-        """Refuses what no model says.
+        """Refuses inconsistent descriptions.
 
         Raises:
-            UserError: Names the first thing that is wrong.
+            UserError: Names the first fault.
         """
         wrong = self._fault()
         if wrong:
@@ -144,27 +147,28 @@ class Description:
     def _fault(self) -> str:
         names = [one.name for one in self.methods]
         if len(set(names)) < len(names):
-            return "two methods have one name"
+            return "two methods have the same name"
         if not self.methods[0].trained:
             return f"the first method, {names[0]}, has no SVMs"
         over = [one.name for one in self.methods if one.normalisation != "bonus" and one.weight > 1]
         if over:
             return f"the weight of {over[0]} lies outside [0, 1]"
-        if (self.places is None) != (not self.tap.maps) or any(one.places for one in self.methods if not self.places):
-            return "feature maps and places do not belong together"
-        if self.places is not None:
-            if len(self.places.shapes) != len(self.tap.maps):
-                return f"{len(self.tap.maps)} feature maps have {len(self.places.shapes)} shapes"
-            if any(x0 >= x1 or y0 >= y1 for x0, y0, x1, y1 in self.places.windows):
+        pooling = self.windows
+        if (pooling is None) != (not self.tap.maps) or any(one.windows for one in self.methods if not pooling):
+            return "feature maps and windows do not belong together"
+        if pooling is not None:
+            if len(pooling.shapes) != len(self.tap.maps):
+                return f"{len(self.tap.maps)} feature maps have {len(pooling.shapes)} shapes"
+            if any(x0 >= x1 or y0 >= y1 for x0, y0, x1, y1 in pooling.windows):
                 return "a window is empty"
         return ""
 
     def schema(self) -> dict[str, Array]:
-        """What ``model.npz`` has to hold."""
+        """The arrays of ``model.npz``."""
         arrays = {"classes": Array("iu", ("classes",), 0)}
         for one in self.methods:
             if one.trained:
-                width = "placed" if one.places else "plain"
+                width = "window" if one.windows else "image"
                 arrays |= {
                     f"{one.name}.owner": Array("iu", (one.name,), 0, "classes"),
                     f"{one.name}.weights": Array("f", (one.name, width), -LARGEST, LARGEST),
@@ -175,18 +179,18 @@ class Description:
                 }
         return arrays
 
-    def sides(self) -> dict[str, int]:
-        """What is known of the arrays' sides."""
-        sides = {"classes": len(self.classes), self.methods[0].name: len(self.summaries)}
-        if self.places is not None:
-            sides |= {"plain": self.places.start, "placed": self.places.width}
-        return sides
+    def dimensions(self) -> dict[str, int]:
+        """The known lengths of the dimensions of these arrays."""
+        known = {"classes": len(self.classes), self.methods[0].name: len(self.summaries)}
+        if self.windows is not None:
+            known |= {"image": self.windows.start, "window": self.windows.width}
+        return known
 
     def check_arrays(self, arrays: Mapping[str, NDArray[Any]], file: Path) -> None:
-        """Refuses arrays of the right shape that belong to no model, or to another one.
+        """Refuses arrays of the right shapes that do not belong to this description.
 
         Raises:
-            UserError: Names the first thing that is wrong.
+            UserError: Names the first fault.
         """
         classes = arrays["classes"].tolist()
         if classes != sorted(set(classes)) or classes != [one.index for one in self.classes]:
@@ -199,22 +203,22 @@ class Description:
 
 
 def digests_of(folder: Path, info: Mapping[str, Any]) -> dict[str, str]:
-    """Hashes of ``model.json``, as plain data without its hashes, and of the files beside it that are there."""
-    told = {name: value for name, value in info.items() if name not in ("digests", "model")}
+    """Hashes of the description, without its hashes, and of the other files that exist."""
+    described = {name: value for name, value in info.items() if name not in ("digests", "model")}
     files = {name: hash_file(folder / name) for name in BOUND}
-    return {"model.json": digest(told), **{name: value for name, value in files.items() if value}}
+    return {"model.json": digest(described), **{name: value for name, value in files.items() if value}}
 
 
 def check_digests(folder: Path, info: Mapping[str, Any], digests: Mapping[str, str]) -> None:
     """Refuses files that do not belong together.
 
     Raises:
-        UserError: Names the first one.
+        UserError: Names the first fault.
     """
     found = digests_of(folder, info)
     for name in {"model.json": "", "model.npz": "", **digests}:
         if name not in found:
-            raise UserError(f"{folder / name} is not there: specialise again")
+            raise UserError(f"{folder / name} is missing: specialise again")
         if found[name] != digests.get(name):
             raise UserError(
                 f"{folder / name} is damaged, or belongs to another model than model.json: run the same "

@@ -1,8 +1,8 @@
-"""What a network makes of an image: a vector of length 1, its feature maps where they are asked for, and its logits.
+"""Features of an image: a vector of length 1, feature maps where they are asked for, and the logits.
 
-The paper takes the first fully connected layer of AlexNet (section 4.4). Most networks of today have none; what
-enters their last linear layer is the default here, and any named module will do. Where a network is tapped is found
-in a pass over an empty image, not read off names.
+The paper takes the first fully connected layer of AlexNet (section 4.4). Most current networks have none; the default
+here is the input of the last linear layer, and any named module works. Layers are found in a forward pass of an empty
+image, not by name.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from visual_summaries.masks.networks.activations import entering, leaving, recor
 from visual_summaries.masks.networks.classifier import Classifier
 from visual_summaries.masks.networks.layers import feature_layers, linear_layers
 from visual_summaries.specialize.options import FeatureOptions
-from visual_summaries.specialize.windows import Places, map_layers, windows_of
+from visual_summaries.specialize.windows import WindowPooling, map_layers, sliding_windows
 
 
 @dataclass(frozen=True)
 class Tap:
-    """Where a network is tapped.
+    """Where features are read from a network.
 
     Attributes:
         module: Name of a module.
-        side: What enters it, what leaves it, or its feature map's mean over all places.
-        maps: Names of the modules whose feature maps follow the vector.
+        side: Its input, its output, or the mean of its feature map over all spatial positions.
+        maps: Names of the modules whose feature maps are appended to the vector.
     """
 
     module: str
@@ -42,11 +42,11 @@ class Tap:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What a network makes of N images.
+class Extracted:
+    """Features and logits of N images.
 
     Attributes:
-        vectors: float32 (N, M): D values of length 1, then the feature maps, where the tap has any.
+        vectors: float32 (N, M): D values of length 1, then the flattened feature maps, if the tap has any.
         logits: float32 (N, K).
     """
 
@@ -55,22 +55,24 @@ class Seen:
 
 
 def find_tap(classifier: Classifier, options: FeatureOptions | None = None) -> Tap:
-    """Finds where a network is tapped.
+    """Finds where the features of a network are read.
 
     Args:
         classifier: Inside its context.
         options: Hyperparameters.
 
     Raises:
-        UserError: The network has no such layer, or what it puts out is neither a vector nor a feature map.
+        UserError: The network has no such layer, or the layer's output is neither a vector nor a feature map.
     """
     options = options or FeatureOptions()
     tap = _vector_tap(classifier, options.layer)
-    return replace(tap, maps=tuple(map_layers(classifier, options.places.strides))) if options.place == "parts" else tap
+    if options.level == "image":
+        return tap
+    return replace(tap, maps=tuple(map_layers(classifier, options.windows.strides)))
 
 
-def find_places(classifier: Classifier, tap: Tap, options: FeatureOptions) -> Places | None:
-    """How the vectors of a tap become those of places; None where it has no feature maps.
+def find_pooling(classifier: Classifier, tap: Tap, options: FeatureOptions) -> WindowPooling | None:
+    """How the vectors of a tap become descriptors of windows; None if it has no feature maps.
 
     Args:
         classifier: Inside its context.
@@ -83,7 +85,7 @@ def find_places(classifier: Classifier, tap: Tap, options: FeatureOptions) -> Pl
         classifier.logits(classifier.empty(1))
         start = vectors().shape[1]
     shapes = map_shapes(classifier, tap.maps)
-    return Places(start, shapes, options.places.grid, windows_of(options.places), options.places.context)
+    return WindowPooling(start, shapes, options.windows.grid, sliding_windows(options.windows), options.windows.context)
 
 
 def map_shapes(classifier: Classifier, names: Sequence[str]) -> tuple[tuple[int, int, int], ...]:
@@ -123,20 +125,23 @@ def _tap_of(classifier: Classifier, name: str) -> Tap:
     with leaving(classifier.network, name) as left, torch.inference_mode():
         classifier.logits(classifier.empty(1))
     if not left or left[-1].ndim != 2:
-        raise UserError(f"what {name!r} of {classifier.spec} puts out is neither a vector nor a feature map")
+        raise UserError(
+            f"the output of {name!r} of {classifier.spec} is neither a vector nor a feature map: name another module"
+        )
     return Tap(name, "output")
 
 
 @contextmanager
 def tapped(network: nn.Module, tap: Tap) -> Iterator[Callable[[], Tensor]]:
-    """Taps a network while it runs.
+    """Records features during forward passes.
 
     Args:
         network: The network.
-        tap: Where.
+        tap: Where features are read.
 
     Yields:
-        A function that, after a pass over N images, gives their vectors (N, M) (see `Seen`), with their gradients.
+        A function that, after a forward pass of N images, returns their vectors (N, M) (see `Extracted`), with
+        gradients.
     """
     grids = [*tap.maps, tap.module] if tap.side == "map" else list(tap.maps)
     listen = entering if tap.side == "input" else leaving
@@ -154,17 +159,17 @@ def tapped(network: nn.Module, tap: Tap) -> Iterator[Callable[[], Tensor]]:
         yield vectors
 
 
-def look(classifier: Classifier, tap: Tap, frames: Sequence[NDArray[np.uint8]]) -> Seen:
-    """One pass over a batch of frames.
+def extract(classifier: Classifier, tap: Tap, frames: Sequence[NDArray[np.uint8]]) -> Extracted:
+    """Features and logits of frames, in one forward pass.
 
     Args:
         classifier: Inside its context.
-        tap: Where it is tapped.
+        tap: Where features are read.
         frames: uint8 RGB (H, W, 3) of the classifier's frame, N of them.
     """
     if classifier.reading.one_by_one and len(frames) > 1:
-        each = [look(classifier, tap, [frame]) for frame in frames]
-        return Seen(np.concatenate([one.vectors for one in each]), np.concatenate([one.logits for one in each]))
+        each = [extract(classifier, tap, [frame]) for frame in frames]
+        return Extracted(np.concatenate([one.vectors for one in each]), np.concatenate([one.logits for one in each]))
     with tapped(classifier.network, tap) as vectors, torch.inference_mode():
         logits = classifier.logits(classifier.to_tensor(frames))
-        return Seen(vectors().float().cpu().numpy(), logits.float().cpu().numpy())
+        return Extracted(vectors().float().cpu().numpy(), logits.float().cpu().numpy())

@@ -1,7 +1,7 @@
-"""Images that stand on both sides: in what a model was made from, and in what it is measured on.
+"""Train/test duplicates: images of an evaluation that a model was made from.
 
-The same file is found by its hash. A copy that was resized or compressed anew is found by a difference hash: the
-picture as 9 x 9 grey values, and for each neighbouring pair, along rows and along columns, which one is brighter.
+The same file is found by its hash. A copy that was resized or recompressed is found by a difference hash: the image as
+9 x 9 grey values, and for each neighbouring pair, along rows and along columns, which of the two is brighter.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from PIL import Image
 from visual_summaries.masks.errors import UserError
 
 SIDE = 9
-"""Grey values along each side of a picture for its hash."""
+"""Grey values along each side of an image for its hash."""
 
 BITS = 2 * (SIDE - 1) * SIDE
 """Of a hash, 144."""
 
 NEAR = 14
-"""Bits in which a near-duplicate may differ: 99.7 % of copies of half to 1.4 times the size, compressed anew, do in no
-more, and of 2.2 million pairs of different photographs the nearest does in 20 (docs/decisions.md)."""
+"""Largest Hamming distance of near-duplicates, bits. 99.7 % of copies of half to 1.4 times the size, recompressed, lie
+within it; of 2.2 million pairs of different photographs the nearest has 20 (docs/decisions.md)."""
 
 SHOWN = 5
 """Pairs that an error names."""
 
 
 @dataclass(frozen=True)
-class Prints:
-    """What images are told apart by.
+class ImageHashes:
+    """Hashes of images, to find duplicates.
 
     Attributes:
         names: N names, for messages.
@@ -45,38 +45,48 @@ class Prints:
 
 
 def dhash(picture: Image.Image) -> NDArray[np.bool_]:
-    """The difference hash of a picture, bool (144,)."""
+    """The difference hash of an image, bool (144,).
+
+    >>> int(dhash(Image.new("RGB", (50, 40))).sum())
+    0
+    >>> int(dhash(Image.linear_gradient("L")).sum())  # brighter downwards: all pairs along columns
+    72
+    """
     grey = picture.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX)
     values = np.asarray(grey, dtype=np.int16)
     return np.concatenate([(np.diff(values, axis=1) > 0).ravel(), (np.diff(values, axis=0) > 0).ravel()])
 
 
-def duplicates(one: Prints, other: Prints) -> list[tuple[int, int]]:
-    """Pairs of images of two sets that are the same, or nearly: of each of the second set, the nearest of the first."""
+def duplicates(one: ImageHashes, other: ImageHashes) -> list[tuple[int, int]]:
+    """Duplicates and near-duplicates between two sets of images.
+
+    Returns:
+        (index in the first set, index in the second): for each duplicate in the second set, the nearest of the first.
+    """
     if not one.names or not other.names:
         return []
-    place = {value: k for k, value in enumerate(one.sha256)}
+    index_of = {value: k for k, value in enumerate(one.sha256)}
     first, second = (2.0 * each.dhash - 1 for each in (one, other))
-    away = (first.shape[1] - second @ first.T) / 2  # (other, one), bits that differ
+    distance = (first.shape[1] - second @ first.T) / 2  # (other, one), Hamming
     found = []
     for k, value in enumerate(other.sha256):
-        nearest = place.get(value, int(away[k].argmin()))
-        if value in place or away[k, nearest] <= NEAR:
+        nearest = index_of.get(value, int(distance[k].argmin()))
+        if value in index_of or distance[k, nearest] <= NEAR:
             found.append((nearest, k))
     return found
 
 
-def check_apart(training: Prints, evaluation: Prints, what: str, advice: str) -> None:
-    """Refuses an evaluation on images that were seen before.
+def check_no_duplicates(training: ImageHashes, evaluation: ImageHashes, what: str, advice: str) -> None:
+    """Refuses an evaluation on images of the training set.
 
     Args:
-        training: What must not be evaluated on.
-        evaluation: What shall be.
-        what: What the first ones are, for the message, for instance "used in training".
-        advice: What to do about it.
+        training: Images that must not be evaluated on.
+        evaluation: Images of the evaluation.
+        what: What the former are, for the message, for instance "used in training".
+        advice: What the user can do.
 
     Raises:
-        UserError: An image is in both, or nearly the same; names the first pairs.
+        UserError: There are duplicates or near-duplicates; names the first pairs.
     """
     found = duplicates(training, evaluation)
     if found:

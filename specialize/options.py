@@ -1,4 +1,4 @@
-"""The options of the steps of ``specialize``; light to import, so that the command line can tell them."""
+"""Hyperparameters of ``specialize``; imports no heavy library, because the command line reads it."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from visual_summaries.masks.options import Filled, Options, Range
 Normalisation = Literal["raw", "clipped", "softmax", "platt", "platt_filled"]
 
 NORMALISATIONS: tuple[Normalisation, ...] = get_args(Normalisation)
-"""Those among which is chosen; ``uniform`` and ``bonus`` are controls."""
+"""Those that tuning tries; ``uniform`` and ``bonus`` are controls."""
 
 
 @dataclass(frozen=True)
-class PlaceOptions(Options):
-    """How places are described, and where parts are looked for.
+class WindowOptions(Options):
+    """Windows of window-level SVMs, and their descriptors.
 
     Attributes:
-        strides: Strides of the feature maps, pixels of the frame, one or more, each >= 1; the nearest ones that the
-            network has.
-        grid: Cells along each side of a box, >= 1; with one cell a part's shape is lost (docs/decisions.md).
-        sizes: Sides of the windows, shares of the frame's, in (0, 1], one or more.
-        step: Distance of neighbouring windows, a share of the frame's side, in [0.01, 1].
-        context: Whether the whole image's vector stands beside a place's own.
+        strides: Strides of the feature maps, pixels of the frame, one or more, each >= 1; the nearest strides that the
+            network has are used.
+        grid: RoIAlign cells along each side of a box, >= 1; one cell loses a part's shape (docs/decisions.md).
+        sizes: Sides of the windows, fractions of the frame's side, in (0, 1], one or more.
+        step: Distance between neighbouring windows, a fraction of the frame's side, in [0.01, 1].
+        context: Whether the image's vector is appended to each window's descriptor.
     """
 
     strides: Annotated[tuple[Annotated[int, Range(ge=1)], ...], Filled()] = (8, 16, 32)
@@ -35,34 +35,35 @@ class PlaceOptions(Options):
 
 @dataclass(frozen=True)
 class FeatureOptions(Options):
-    """Where the features come from.
+    """Which features of the network the SVMs classify.
 
     Attributes:
-        layer: "last" for what enters the last linear layer; "first" for what the first fully connected layer puts out
+        layer: "last" for the input of the last linear layer; "first" for the output of the first fully connected layer
             (paper section 4.4), on networks that have one before the last; or the name of a module, whose output is
-            averaged over its places. "last" is the default because every usual network has it.
-        place: Whether the SVMs see the whole "image" (paper), or its "parts": the place of the part in the summary's
-            images, and the best of many windows in others (see `specialize.windows`).
-        places: How places are described.
+            averaged over its spatial positions. "last" is the default because every usual network has it.
+        level: "image": the SVMs classify whole images (paper); "window": they are trained on the parts of the summary,
+            and score an image by its best window (latent SVM, `specialize.latent_svm`).
+        windows: Windows and their descriptors, for level "window".
     """
 
     layer: str = "last"
-    place: Literal["image", "parts"] = "image"
-    places: PlaceOptions = field(default_factory=PlaceOptions)
+    level: Literal["image", "window"] = "image"
+    windows: WindowOptions = field(default_factory=WindowOptions)
 
 
 @dataclass(frozen=True)
 class SvmOptions(Options):
-    """What the SVMs are trained on.
+    """Positives and negatives of the SVMs.
 
     Attributes:
-        positives: What of a summary's images is positive: the whole "image" (paper), or the "crop" of the part,
-            enlarged to the network's frame.
-        rounds: Of SVMs that look for parts (`specialize.parts`): how often they look for them in the class's other
-            training images and are trained anew with what they find; >= 0. 0 as in the paper.
-        siblings: Whether images of the class's other summaries are negative (paper section 4.4).
-        others: Whether images of other classes are negative (paper section 4.4).
-        balanced: Whether a class of few positives weighs as much as its many negatives; the paper does not say.
+        positives: With level "image": the whole "image" of each member is positive (paper), or the "crop" of its part,
+            resized to the network's frame.
+        rounds: With level "window": how often the SVMs search the class's other training images for their part and are
+            trained again with the windows found, >= 0. 0 as in the paper.
+        siblings: Whether images of the class's other summaries are negatives (paper section 4.4).
+        others: Whether images of other classes are negatives (paper section 4.4).
+        balanced: Whether errors are weighted so that positives and negatives have equal total weight; the paper does
+            not say.
     """
 
     positives: Literal["image", "crop"] = "image"
@@ -79,7 +80,7 @@ class SvmOptions(Options):
 
 @dataclass(frozen=True)
 class TuningOptions(Options):
-    """Among what is chosen.
+    """The grid of the model selection, and its constraint.
 
     Attributes:
         harm_limit: Largest loss of top-1 accuracy on the tuning photographs of other classes, points, >= 0. At
@@ -87,7 +88,7 @@ class TuningOptions(Options):
         costs: C of the SVMs, one or more, each > 0.
         normalisations: One or more, see `specialize.blend`.
         steps: Weights tried between 0 and 1, >= 1.
-        held_out: Share of each class's training images that choose and train nothing, in (0, 1).
+        held_out: Fraction of each class's training images that is used for tuning only, in (0, 1).
     """
 
     harm_limit: Annotated[float, Range(ge=0)] = 0.5
@@ -102,29 +103,29 @@ class SplitOptions(Options):
     """How the photographs of other classes are split, class by class.
 
     Attributes:
-        tuning: Share that the harm limit is kept on, in (0, 1); 0.36 of 592 photographs is 213. With few, the limit
-            is missed on new photographs.
-        evaluation: Share that nothing but the evaluation looks at, in (0, 1), both together at most 1; 0.45 of 592 is
-            266. The rest are negatives of the SVMs.
+        tuning: Fraction for tuning, on which the harm limit is checked, in (0, 1); 0.36 of 592 photographs is 213. With
+            few, the limit is missed on new photographs.
+        evaluation: Fraction for the evaluation only, in (0, 1), both together at most 1; 0.45 of 592 is 266. The rest
+            are negatives of the SVMs.
     """
 
     tuning: Annotated[float, Range(gt=0, lt=1)] = 0.36
     evaluation: Annotated[float, Range(gt=0, lt=1)] = 0.45
 
     def check(self) -> None:
-        """The shares are of one whole."""
+        """The fractions add up to one at most."""
         if self.tuning + self.evaluation > 1:
             raise self.refuse("evaluation", f"give at most 1 - tuning, {1 - self.tuning:g}")
 
 
 @dataclass(frozen=True)
-class Settings(Options):
+class SpecializeOptions(Options):
     """The options of every step.
 
     Attributes:
-        features: Where the features come from.
-        svm: What the SVMs are trained on.
-        tuning: What is chosen, and on what.
+        features: Which features the SVMs classify.
+        svm: Positives and negatives of the SVMs.
+        tuning: The grid of the model selection, and its constraint.
         split: How the photographs of other classes are split.
     """
 

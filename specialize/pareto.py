@@ -1,4 +1,4 @@
-"""Gain against harm, a curve a method: what each could have, and where the weight that was chosen for it stands."""
+"""Gain against harm: a curve for each method over all weights, and a dot for the chosen weight."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from visual_summaries.specialize.evaluate import Curve, Evaluation, Row
+from visual_summaries.specialize.boost_results import BoostResults, GainRow
+from visual_summaries.specialize.bootstrap import Curve
 from visual_summaries.summaries.pages.drawing import Picture
 
 NAMES = {
@@ -21,10 +22,10 @@ NAMES = {
     "logit_bonus": "bonus on the logits",
     "uniform": "uniform score",
 }
-"""How methods are called for people."""
+"""Names of the methods on pages."""
 
 LARGEST_HARM = 5.0
-"""Where the axis of harm ends at the latest, in points."""
+"""Largest end of the axis of harm, points."""
 
 _INK, _FAINT, _RULE = "#1c2024", "#68707a", "#d9dde1"
 _COLOURS = {
@@ -37,23 +38,23 @@ _COLOURS = {
     "logit_bonus": "#cc79a7",
     "uniform": "#44494f",
 }
-"""Told apart by the colour-blind (after Okabe and Ito)."""
+"""A palette for colour-blind readers (after Okabe and Ito)."""
 
 
-def figure(evaluation: Evaluation, harm_limit: float) -> Picture:
+def figure(results: BoostResults, harm_limit: float) -> Picture:
     """The curves.
 
     Args:
-        evaluation: With images of other classes, or the axis of harm holds nothing.
-        harm_limit: That of the tuning, points; a dashed line.
+        results: With images of other classes.
+        harm_limit: Of the tuning, points; a dashed line.
 
     Returns:
         uint8 RGB (H, W, 3).
     """
     page = Figure(figsize=(8.6, 5.4), dpi=150, facecolor="white", layout="constrained")
     axes = page.subplots()
-    curves = [curve for curve in evaluation.curves if curve.method in _COLOURS]
-    rows = {row.method: row for row in (*evaluation.rows, *evaluation.further)}
+    curves = [curve for curve in results.curves if curve.method in _COLOURS]
+    rows = {row.method: row for row in (*results.rows, *results.further)}
     for curve in reversed(curves):
         _draw(axes, curve, rows[curve.method])
     largest = min(LARGEST_HARM, max((max(curve.harm) for curve in curves), default=1.0))
@@ -63,8 +64,8 @@ def figure(evaluation: Evaluation, harm_limit: float) -> Picture:
     axes.set_xlabel("harm to other classes, points of top-1", color=_INK, size=11)
     axes.set_ylabel("gain on the specialised classes, points of top-1", color=_INK, size=11)
     axes.set_title(
-        "Curves: the largest gain of any weight. Dots: the weight chosen on held-out training images.\n"
-        "Dashed: the limit there.",
+        "Curves: largest gain of all weights up to each harm. Dots: the weight chosen on held-out training images.\n"
+        "Dashed line: the harm limit on those images.",
         size=10.5,
         color=_FAINT,
         loc="left",
@@ -80,8 +81,8 @@ def figure(evaluation: Evaluation, harm_limit: float) -> Picture:
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()  # type: ignore[no-untyped-call]
 
 
-def _draw(axes: Axes, curve: Curve, row: Row) -> None:
-    """One method: its curve up to the largest gain, and the dot of its chosen weight."""
+def _draw(axes: Axes, curve: Curve, row: GainRow) -> None:
+    """A method: its curve, and a dot for its chosen weight."""
     own = curve.method == "summaries"
     colour = _COLOURS[curve.method]
     axes.step(

@@ -1,4 +1,4 @@
-"""The page of ``evaluate boost``: gains and harms beside controls, and images that changed (the paper's figure 6)."""
+"""The page of ``evaluate boost``: gain and harm beside controls, and images whose class changed (paper figure 6)."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from visual_summaries.masks.inputs.ids import path_on_record
 from visual_summaries.masks.inputs.reading import read_image
 from visual_summaries.masks.networks.classifier import Classifier
 from visual_summaries.specialize.boost import Boost
+from visual_summaries.specialize.boost_results import Changed
 from visual_summaries.specialize.build import PICTURES as EXEMPLARS
-from visual_summaries.specialize.evaluate import Changed
 from visual_summaries.specialize.model import Model
 from visual_summaries.specialize.pareto import NAMES, figure
 from visual_summaries.summaries.files import write_bytes, write_json, write_png
@@ -27,7 +27,7 @@ PICTURES = "boost"
 """Folder of the page's photographs, beside it."""
 
 SHOWN = 40
-"""Images of either kind that the page shows."""
+"""Corrected images that the page shows, and broken ones, at most."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,12 @@ class Shown:
     Attributes:
         name: The file's name.
         picture: Its picture.
-        before: The network's class.
-        after: The class now.
+        before: The class predicted by the network.
+        after: The class predicted by the specialised network.
         label: The true class.
-        exemplar: Picture of the summary that decided; None where no SVM of one did.
-        summary: That summary in words.
-        away: Whether the summary turned it away rather than claimed it.
+        exemplar: Picture of the summary that decided; None if there is none.
+        summary: The name of that summary.
+        away: See `specialize.boost_results.Changed`.
     """
 
     name: str
@@ -65,24 +65,24 @@ def write_page(
 ) -> Path:
     """Writes ``boost.json``, ``boost.html``, ``pareto.png`` and the pictures.
 
-    All is made before the first file is replaced, and ``boost.json`` is not there while the others are: a command that
-    is killed leaves the results of the one before it, or shows that it was not finished.
+    Everything is computed before the first file is replaced, and ``boost.json`` is removed first and written last: an
+    interrupted command leaves the previous results, or no ``boost.json``.
 
     Args:
         folder: The model folder, with its summaries' exemplars.
         model: The model.
-        boost: What was found.
-        classifier: Knows the classes' names and the frame.
-        about: What it was made from, for ``boost.json``.
-        tick: Called with the number of pictures drawn and of all.
+        boost: The results.
+        classifier: For the names of classes, and the frame.
+        about: The inputs of the evaluation, for ``boost.json``.
+        tick: Called with the number of pictures drawn, and of all.
 
     Returns:
         The path of the page.
     """
-    evaluation = boost.evaluation
-    limit = float(model.about["settings"]["tuning"]["harm_limit"])
-    pareto = figure(evaluation, limit) if evaluation.others is not None else None
-    chosen = {"corrected": evaluation.corrected[:SHOWN], "broken": evaluation.broken[:SHOWN]}
+    results = boost.results
+    limit = float(model.about["options"]["tuning"]["harm_limit"])
+    pareto = figure(results, limit) if results.others is not None else None
+    chosen = {"corrected": results.corrected[:SHOWN], "broken": results.broken[:SHOWN]}
     total = sum(map(len, chosen.values()))
     written: set[str] = set()
     shown: dict[str, list[Shown]] = {}
@@ -98,8 +98,8 @@ def write_page(
         .render(
             model=model,
             spec=classifier.spec,
-            evaluation=evaluation,
-            against={one.against: one for one in evaluation.comparisons},
+            results=results,
+            against={one.against: one for one in results.comparisons},
             names=NAMES,
             limit=limit,
             shown=shown,
@@ -119,13 +119,13 @@ def write_page(
 
 
 def _show(folder: Path, model: Model, boost: Boost, classifier: Classifier, change: Changed) -> Shown:
-    recorded = boost.album.names[change.image]
+    recorded = boost.images.names[change.image]
     try:
         read = read_image(path_on_record(recorded))
     except UnusableImageError as error:
-        raise UserError(f"{recorded} was read a moment ago and is not now: {error}: run the command again") from None
+        raise UserError(f"{recorded} can no longer be read: {error}: run the command again") from None
     picture = jpeg(photograph(classifier.frame.cut(read.pixels, size=read.size)))
-    # a name of its own for each content: a page that is there keeps its pictures until the new one is
+    # named by content, so that the previous page keeps its pictures until it is replaced
     name = f"{hashlib.sha256(picture).hexdigest()[:12]}.jpg"
     write_bytes(folder / PICTURES / name, picture)
     exemplar, summary = None, ""
@@ -139,12 +139,16 @@ def _show(folder: Path, model: Model, boost: Boost, classifier: Classifier, chan
 
 
 def short(classifier: Classifier, index: int) -> str:
-    """A class's first name."""
+    """The first of a class's names."""
     return classifier.label(index).name.split(",")[0]
 
 
 def points(estimate: Any, prefix: str = "") -> str:
-    """An estimate, or the figures of a row under a name, as text with its interval."""
+    """An estimate, or the values of a row with a prefix, as text with its interval.
+
+    >>> points({"value": -0.5, "low": -1.25, "high": 0.25})
+    '−0.50 [−1.25, +0.25]'
+    """
     names = (prefix, f"{prefix}_low", f"{prefix}_high") if prefix else ("value", "low", "high")
     values = [estimate[name] if isinstance(estimate, dict) else getattr(estimate, name) for name in names]
     if values[0] is None:

@@ -1,8 +1,9 @@
 """A linear SVM for each summary of each class (paper section 4.4).
 
-Positive are the images of the summary, negative the images of other classes and those of the class's other summaries,
-its siblings. An image that belongs to several summaries is no sibling of any of them. With few images and long
-vectors the matrix of all inner products, computed once, is the fastest way.
+Positives are the images of the summary. Negatives are the images of other classes, and those of the class's other
+summaries, its siblings; an image that belongs to several summaries is a sibling of none of them. There are few images
+and the vectors are long, so the Gram matrix is computed once and the dual problem is solved (scikit-learn's SVC with a
+precomputed kernel).
 """
 
 from __future__ import annotations
@@ -17,16 +18,16 @@ from sklearn.svm import SVC
 from torch import Tensor
 
 from visual_summaries.specialize.options import SvmOptions
-from visual_summaries.specialize.windows import Places
+from visual_summaries.specialize.windows import WindowPooling
 
 Vectors = NDArray[np.float32]
 
 _CHUNK = 32
-"""Images whose windows are held at once."""
+"""Images whose windows are in memory at once."""
 
 
 class OneSidedError(ValueError):
-    """There is nothing to tell apart: an SVM has no positive, or no negative."""
+    """An SVM has no positive, or no negative."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,9 @@ class Group:
     """The positives of one SVM.
 
     Attributes:
-        owner: Place of its class among the specialised ones.
+        owner: Position of its class among the specialised ones.
         rows: int64 (n,), rows of the matrix of vectors.
-        images: int64 (n,), the image that each row shows; an image has one number in all groups.
+        images: int64 (n,), the number of the image that each row shows; an image has the same number in all groups.
     """
 
     owner: int
@@ -49,61 +50,79 @@ class Svms:
     """Linear SVMs.
 
     Attributes:
-        owner: int64 (S,), place of each one's class among the specialised ones.
+        owner: int64 (S,), position of each one's class among the specialised ones.
         weights: float32 (S, D).
         intercepts: float32 (S,).
-        places: How images become places, of which the best decides; None for SVMs of whole images.
+        pooling: How an image's vector becomes descriptors of windows, for SVMs of windows; None for SVMs of images.
     """
 
     owner: NDArray[np.int64]
     weights: Vectors
     intercepts: Vectors
-    places: Places | None = None
+    pooling: WindowPooling | None = None
 
     def decisions(self, vectors: Vectors) -> Vectors:
-        """Signed distances to the margins, float32 (N, S), of images with vectors (N, M)."""
+        """Decision values, float32 (N, S), of images with vectors (N, M)."""
         weights, intercepts = torch.from_numpy(self.weights), torch.from_numpy(self.intercepts)
         found = [np.zeros((0, len(self.owner)), np.float32)]
         for start in range(0, len(vectors), _CHUNK):
             chunk = torch.from_numpy(np.ascontiguousarray(vectors[start : start + _CHUNK], dtype=np.float32))
-            found.append(decide(chunk, weights, intercepts, self.places).numpy())
+            found.append(decide(chunk, weights, intercepts, self.pooling).numpy())
         return np.concatenate(found)
 
 
-def decide(vectors: Tensor, weights: Tensor, intercepts: Tensor, places: Places | None) -> Tensor:
-    """Decisions (N, S) of linear SVMs for images with vectors (N, M); with places, those of the best window."""
-    if places is None:
+def decide(vectors: Tensor, weights: Tensor, intercepts: Tensor, pooling: WindowPooling | None) -> Tensor:
+    """Decision values of linear SVMs.
+
+    Args:
+        vectors: (N, M), of images.
+        weights: (S, D).
+        intercepts: (S,).
+        pooling: For SVMs of windows; the decision value of an image is then that of its best window.
+
+    Returns:
+        (N, S).
+
+    >>> images = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    >>> decide(images, torch.tensor([[2.0, -1.0]]), torch.tensor([0.5]), None).tolist()
+    [[2.5], [-0.5]]
+    """
+    if pooling is None:
         return vectors[:, : weights.shape[1]] @ weights.T + intercepts
-    return (places.everywhere(vectors) @ weights.T).amax(dim=1) + intercepts
+    return (pooling.pool_windows(vectors) @ weights.T).amax(dim=1) + intercepts
 
 
 def negatives(
     groups: Sequence[Group],
-    place: int,
-    strangers: Sequence[NDArray[np.int64]] | Mapping[int, NDArray[np.int64]],
+    index: int,
+    off_class: Sequence[NDArray[np.int64]] | Mapping[int, NDArray[np.int64]],
     options: SvmOptions,
 ) -> NDArray[np.int64]:
-    """The rows that are negative for one group, sorted.
+    """The rows that are negatives of one group, sorted.
 
     Args:
         groups: All groups.
-        place: Which of them.
-        strangers: For the group's class at least, the rows of what is not of it.
-        options: What is negative.
+        index: Index of the group.
+        off_class: The rows of images of other classes, by the position of the class; the group's class is enough.
+        options: Which images are negatives.
+
+    >>> groups = [Group(0, np.array([0, 1]), np.array([0, 1])), Group(0, np.array([2]), np.array([2]))]
+    >>> negatives(groups, 0, [np.array([3, 4])], SvmOptions()).tolist()
+    [2, 3, 4]
     """
-    own = groups[place]
-    rows = [strangers[own.owner]] if options.others else []
+    own = groups[index]
+    rows = [off_class[own.owner]] if options.others else []
     if options.siblings:
         rows += [
             group.rows[~np.isin(group.images, own.images)]
             for k, group in enumerate(groups)
-            if k != place and group.owner == own.owner
+            if k != index and group.owner == own.owner
         ]
     return np.unique(np.concatenate([*rows, np.zeros(0, np.int64)]))
 
 
 def gram_of(vectors: Vectors) -> NDArray[np.float64]:
-    """All inner products (N, N), for `train`."""
+    """The Gram matrix (N, N) of vectors (N, D)."""
     wide = vectors.astype(np.float64)
     product: NDArray[np.float64] = wide @ wide.T
     return product
@@ -112,7 +131,7 @@ def gram_of(vectors: Vectors) -> NDArray[np.float64]:
 def train(
     vectors: Vectors,
     groups: Sequence[Group],
-    strangers: Sequence[NDArray[np.int64]],
+    off_class: Sequence[NDArray[np.int64]],
     cost: float,
     *,
     options: SvmOptions,
@@ -123,18 +142,18 @@ def train(
     Args:
         vectors: (N, D) of length 1.
         groups: The positives.
-        strangers: For each class, the rows of images that are not of it.
+        off_class: For each class, the rows of images of other classes.
         cost: C of the SVMs, > 0.
-        options: What is negative.
-        gram: Of the vectors, see `gram_of`; computed where it is not given.
+        options: Which images are negatives.
+        gram: Of the vectors, see `gram_of`; computed if it is not given.
 
     Raises:
         OneSidedError: A group has no positive, or no negative.
     """
     gram = gram_of(vectors) if gram is None else gram
     found = [
-        solve(vectors, group.rows, negatives(groups, place, strangers, options), cost, options, gram)
-        for place, group in enumerate(groups)
+        solve(vectors, group.rows, negatives(groups, index, off_class, options), cost, options, gram)
+        for index, group in enumerate(groups)
     ]
     weights, intercepts = (np.array(values, dtype=np.float32) for values in zip(*found, strict=True))
     return Svms(np.array([group.owner for group in groups], dtype=np.int64), weights, intercepts)
@@ -155,7 +174,7 @@ def solve(
         positive: Rows.
         negative: Rows.
         cost: C.
-        options: Whether both sides weigh the same.
+        options: Whether positives and negatives have equal total weight.
         gram: Of the vectors, see `gram_of`.
 
     Raises:

@@ -1,9 +1,9 @@
-"""What a network makes of the places of an image: boxes described by its feature maps, as in proposal flow.
+"""Descriptors of windows: boxes of an image, described by the network's feature maps as in proposal flow.
 
-A box is RoIAlign of the last feature map of each of several strides on a grid, and beside it, at the same length, what
-the whole image is described by: a part in its context. With its context a part is known better, but a watermark is in
-every part's context (docs/decisions.md). A summary's part is described so, and in a new image it is looked for in
-windows of several sizes all over the frame: the decision of an SVM for the image is that of its best window.
+The descriptor of a box is RoIAlign of the last feature map of each of several strides, on a grid. With `context`, the
+vector of the whole image is appended, at the same length: SVMs then know a part better, but a watermark is in the
+context of every part (docs/decisions.md). The parts of a summary are described like this; in a new image they are
+searched in sliding windows of several sizes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from visual_summaries.clustering.descriptors.deep import describe_boxes
 from visual_summaries.masks.errors import UserError
 from visual_summaries.masks.networks.classifier import Classifier
 from visual_summaries.masks.networks.layers import feature_layers, last_block
-from visual_summaries.specialize.options import PlaceOptions
+from visual_summaries.specialize.options import WindowOptions
 from visual_summaries.summaries.files import Share
 
 Side = Annotated[int, msgspec.Meta(ge=1)]
@@ -30,15 +30,15 @@ Side = Annotated[int, msgspec.Meta(ge=1)]
 
 
 @dataclass(frozen=True)
-class Places:
-    """How the feature maps of an image, laid out as one vector, become vectors of its places.
+class WindowPooling:
+    """Pools the descriptors of windows from an image's vector, which ends with its flattened feature maps.
 
     Attributes:
-        start: Where the maps begin in an image's vector.
+        start: Index of the first value of the maps in an image's vector.
         shapes: (C, h, w) of each map.
-        grid: Cells along each side of a box.
-        windows: (W, 4) xyxy in shares of the frame.
-        context: Whether the whole image's vector stands beside a place's own.
+        grid: RoIAlign cells along each side of a box.
+        windows: (W, 4) xyxy, fractions of the frame's sides.
+        context: Whether the image's vector is appended to each window's descriptor.
     """
 
     start: Side
@@ -49,29 +49,29 @@ class Places:
 
     @property
     def end(self) -> int:
-        """M, where the maps end in an image's vector."""
+        """M, the length of an image's vector."""
         return self.start + sum(channels * height * width for channels, height, width in self.shapes)
 
     @property
     def width(self) -> int:
-        """D, values of a place's descriptor."""
+        """D, the length of a window's descriptor."""
         own = self.grid**2 * sum(channels for channels, _, _ in self.shapes)
         return own + (self.start if self.context else 0)
 
-    def everywhere(self, vectors: Tensor) -> Tensor:
-        """Descriptors (N, W, D) of all windows of images with vectors (N, M), of length 1."""
+    def pool_windows(self, vectors: Tensor) -> Tensor:
+        """Descriptors (N, W, D), of length 1, of all windows of images with vectors (N, M)."""
         boxes = vectors.new_tensor(self.windows)  # (W, 4)
         return self._describe(vectors, [boxes] * len(vectors)).view(len(vectors), len(boxes), -1)
 
-    def at(self, vectors: Tensor, boxes: Tensor) -> Tensor:
-        """Descriptors (N, D) of one box in each of N images, boxes (N, 4) xyxy in shares of the frame."""
+    def pool_boxes(self, vectors: Tensor, boxes: Tensor) -> Tensor:
+        """Descriptors (N, D) of one box in each of N images, boxes (N, 4) xyxy in fractions of the frame's sides."""
         if not bool(boxes.isfinite().all()):
             raise ValueError("boxes: are not finite")
         return self._describe(vectors, list(boxes.to(vectors)[:, None]))
 
     def _describe(self, vectors: Tensor, boxes: Sequence[Tensor]) -> Tensor:
-        if vectors.shape[1] != self.end:  # what pools maps does not look whether they are there
-            raise ValueError(f"vectors: have {vectors.shape[1]} values, of these places {self.end}")
+        if vectors.shape[1] != self.end:  # RoIAlign itself does not check its input
+            raise ValueError(f"vectors: have {vectors.shape[1]} values, expected {self.end}")
         maps, begin = [], self.start
         for channels, height, width in self.shapes:
             end = begin + channels * height * width
@@ -84,8 +84,12 @@ class Places:
         return torch.cat([described, whole], dim=1) * 2**-0.5
 
 
-def windows_of(options: PlaceOptions) -> tuple[tuple[float, float, float, float], ...]:
-    """The windows of some options, by size, then by row."""
+def sliding_windows(options: WindowOptions) -> tuple[tuple[float, float, float, float], ...]:
+    """Windows (x0, y0, x1, y1) in fractions of the frame's sides, ordered by size, then by row.
+
+    >>> sliding_windows(WindowOptions(sizes=(0.5,), step=0.5))[:2]
+    ((0.0, 0.0, 0.5, 0.5), (0.5, 0.0, 1.0, 0.5))
+    """
     found = []
     for size in options.sizes:
         corners = [k * options.step for k in range(int((1 - size) / options.step + 1e-9) + 1)]
@@ -94,7 +98,7 @@ def windows_of(options: PlaceOptions) -> tuple[tuple[float, float, float, float]
 
 
 def map_layers(classifier: Classifier, strides: Sequence[int]) -> list[str]:
-    """Names of the layers that hand on the last feature map of each stride.
+    """Names of the layers that output the last feature map of each stride.
 
     Args:
         classifier: Inside its context.
@@ -105,13 +109,17 @@ def map_layers(classifier: Classifier, strides: Sequence[int]) -> list[str]:
     """
     layers = feature_layers(classifier)
     if not layers:
-        raise UserError(f"{classifier.spec} puts out no feature map: use `features.place` image")
+        raise UserError(f"{classifier.spec} has no feature map: use `features.level` image")
     return list(dict.fromkeys(last_block(classifier, layers, stride).name for stride in strides))
 
 
-def boxes_in_shares(boxes: Sequence[tuple[float, ...]], frame: tuple[int, int]) -> NDArray[np.float32]:
-    """Boxes (N, 4) in pixels of a frame (H, W) as shares of it."""
+def relative_boxes(boxes: Sequence[tuple[float, ...]], frame: tuple[int, int]) -> NDArray[np.float32]:
+    """Boxes (N, 4) in pixels of a frame (H, W) as fractions of its sides.
+
+    >>> relative_boxes([(0, 10, 50, 20)], (20, 100)).tolist()
+    [[0.0, 0.5, 0.5, 1.0]]
+    """
     height, width = frame
     sides = np.array([width, height, width, height], dtype=np.float32)
-    shares: NDArray[np.float32] = np.asarray(boxes, np.float32).reshape(-1, 4) / sides
-    return shares
+    relative: NDArray[np.float32] = np.asarray(boxes, np.float32).reshape(-1, 4) / sides
+    return relative

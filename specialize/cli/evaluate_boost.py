@@ -38,7 +38,8 @@ def evaluate_boost(
 
     Args:
         folder: Model folder, as `visual-summaries specialize` wrote it.
-        val: Photographs of the specialised classes, a folder a class. None may be in training, or nearly the same.
+        val: Photographs of the specialised classes, a folder a class. Training images and their near-duplicates
+            are refused.
         others_val: Photographs of other classes, as --others of `specialize`.
         allow_summary_images: Evaluate on images that are part of a summary, too.
         seed: Of the bootstrap.
@@ -47,10 +48,10 @@ def evaluate_boost(
         trust: Run the Python file that the folder names.
     """
     if not (folder / "model.json").is_file():
-        raise UserError(f"{folder} holds no model.json: make it with `visual-summaries specialize`")
+        raise UserError(f"{folder} has no model.json: make it with `visual-summaries specialize`")
     check_folders(val=val, others_val=others_val)
     from visual_summaries.specialize.boost import about_of, measure
-    from visual_summaries.specialize.evaluate import table
+    from visual_summaries.specialize.boost_results import table
     from visual_summaries.specialize.model import base_classifier, read_model
     from visual_summaries.specialize.report import write_page
 
@@ -70,4 +71,4 @@ def evaluate_boost(
         )
         with progress("page", "pictures") as tick:
             page = write_page(folder, read, boost, classifier, about_of(read, folder, val, others_val), tick)
-    print("\n".join([*table(boost.evaluation), str(page)]))
+    print("\n".join([*table(boost.results), str(page)]))

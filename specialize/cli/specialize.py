@@ -11,7 +11,7 @@ import tyro
 
 from visual_summaries.masks.errors import UserError
 from visual_summaries.masks.options import Seed
-from visual_summaries.specialize.options import Settings
+from visual_summaries.specialize.options import SpecializeOptions
 from visual_summaries.summaries.cli.again import recorded_classifier
 from visual_summaries.summaries.cli.parsing import Expert, check_folders, parse, told
 from visual_summaries.summaries.folders import check_free
@@ -29,11 +29,11 @@ class Arguments:
         runs: Run folders, one a class, or roots of run folders.
         train: Training images, a folder a class, named as --target of `run`.
         out: Model folder.
-        others: Photographs of other classes: class folders, or files whose names begin with the class's index or hold
-            its WordNet id. They become negatives, the photographs on which the harm limit is kept, and those of the
-            evaluation. Not needed where every class of the network has a run.
-        leave_out: Summaries that get no SVM, as RUN/NUMBER, for instance steamer/3 for a watermark; where SVMs look for
-            parts, these are negative for the others.
+        others: Photographs of other classes: class folders, or files whose names begin with the class's index or
+            contain its WordNet id. They are split into negatives, photographs on which the harm limit is checked, and
+            those of the evaluation. Not needed if every class of the network has a run.
+        leave_out: Summaries that get no SVM, as RUN/NUMBER, for instance steamer/3 for a watermark; with level
+            "window", windows that show their parts are negatives.
         seed: Of every random choice.
         device: auto, cpu or cuda.
         model: The network of the runs, where it is a Python file: what was --model of `run`.
@@ -50,7 +50,7 @@ class Arguments:
     device: Annotated[str, told("NAME")] = "auto"
     model: Annotated[str | None, told("SPEC", "")] = None
     trust: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    settings: Annotated[Settings, tyro.conf.arg(name="set"), Expert] = field(default_factory=Settings)
+    settings: Annotated[SpecializeOptions, tyro.conf.arg(name="set"), Expert] = field(default_factory=SpecializeOptions)
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -75,8 +75,8 @@ def main(arguments: Sequence[str]) -> None:
             train_root=options.train,
             others=options.others,
             out=options.out,
-            settings=options.settings,
-            left_out=options.leave_out,
+            options=options.settings,
+            exclude=options.leave_out,
             seed=options.seed,
             config=recorded,
         )

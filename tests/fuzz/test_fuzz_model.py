@@ -19,12 +19,13 @@ from visual_summaries.masks.errors import UserError
 from visual_summaries.masks.inputs.images import Frame
 from visual_summaries.masks.networks.classifier import Classifier, Normalisation
 from visual_summaries.specialize.blend import Blend, plain_blend
-from visual_summaries.specialize.boost import read_uses
 from visual_summaries.specialize.description import SummaryRow, digests_of
-from visual_summaries.specialize.feature_cache import Looker, Photo
-from visual_summaries.specialize.features import find_places, find_tap
+from visual_summaries.specialize.feature_cache import FeatureCache
+from visual_summaries.specialize.features import find_pooling, find_tap
+from visual_summaries.specialize.image_uses import read_uses
 from visual_summaries.specialize.model import Model, read_model, save_model
-from visual_summaries.specialize.options import FeatureOptions, PlaceOptions
+from visual_summaries.specialize.options import FeatureOptions, WindowOptions
+from visual_summaries.specialize.photos import Photo
 from visual_summaries.specialize.svm import Svms
 from visual_summaries.specialize.tuning import Method
 from visual_summaries.summaries.folders import claimed
@@ -48,18 +49,18 @@ def network() -> Classifier:
 
 
 def folder_of(classifier: Classifier, folder: Path, pictures: list[Path]) -> None:
-    """A model folder whose SVMs see places, with images.csv and features that were kept."""
+    """A model folder with SVMs of windows, images.csv and cached features."""
     rng = np.random.default_rng(1)
-    places_of = PlaceOptions(strides=(4, 8), grid=2, sizes=(0.5,), step=0.25)
-    options = FeatureOptions(place="parts", places=places_of)
+    windows = WindowOptions(strides=(4, 8), grid=2, sizes=(0.5,), step=0.25)
+    options = FeatureOptions(level="window", windows=windows)
     with classifier:
         tap = find_tap(classifier, options)
-        places = find_places(classifier, tap, options)
-        assert places is not None
+        pooling = find_pooling(classifier, tap, options)
+        assert pooling is not None
         owner, classes = np.array([0, 1, 1]), np.array([0, 2])
         svms = [
-            Svms(owner, rng.normal(size=(3, width)).astype(np.float32), rng.normal(size=3).astype(np.float32), seen)
-            for width, seen in ((places.width, places), (places.start, None))
+            Svms(owner, rng.normal(size=(3, width)).astype(np.float32), rng.normal(size=3).astype(np.float32), of)
+            for width, of in ((pooling.width, pooling), (pooling.start, None))
         ]
         blend = Blend(classes, owner, rng.uniform(0.5, 2, 3), rng.normal(size=3), "platt_filled", 0.7)
         nothing = plain_blend(classes, np.zeros(0, np.int64), "bonus").at(1.5)
@@ -75,7 +76,7 @@ def folder_of(classifier: Classifier, folder: Path, pictures: list[Path]) -> Non
         about = {
             "model": {"spec": "tiny", "fingerprint": fingerprint, "config": {}},
             "classes": [{"index": index, "name": name, "wordnet": ""} for index, name in ((0, "a"), (2, "c"))],
-            "settings": {"tuning": {"harm_limit": 0.5}},
+            "options": {"tuning": {"harm_limit": 0.5}},
             "seed": 0,
             "tuned": {
                 **{"cost": 1.0, "normalisation": "platt_filled", "weight": 0.7, "gain": 3.0, "harm": 0.1},
@@ -89,11 +90,11 @@ def folder_of(classifier: Classifier, folder: Path, pictures: list[Path]) -> Non
 
 def look_at(classifier: Classifier, folder: Path, pictures: list[Path]) -> tuple[np.ndarray, np.ndarray]:
     """Vectors and logits of pictures, with what the folder keeps of them."""
-    looker = Looker(classifier, read_model(folder).tap, folder / "work" / "features.npz", classifier.fingerprint())
-    album, skipped = looker.photographs([Photo(path, 0) for path in pictures], lambda done, total: None)
+    cache = FeatureCache(classifier, read_model(folder).tap, folder / "work" / "features.npz", classifier.fingerprint())
+    features, skipped = cache.photographs([Photo(path, 0) for path in pictures], lambda done, total: None)
     assert not skipped
-    looker.save()
-    return album.vectors, album.logits
+    cache.save()
+    return features.vectors, features.logits
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,7 @@ def all_options():
             if isinstance(kind, type) and kind.__module__ == module.__name__ and dataclasses.is_dataclass(kind):
                 if issubclass(kind, Options) and kind is not Options:
                     yield kind
-                assert issubclass(kind, Options) or not re.search("Options$|Settings$", name), kind
+                assert issubclass(kind, Options) or not re.search("Options$|SpecializeOptions$", name), kind
 
 
 def limits_of(hint):

@@ -58,9 +58,9 @@ def test_a_bonus_is_added_to_the_specialised_logits_alone():
 
 def test_the_best_svm_of_a_class_decides_and_is_named():
     decisions = torch.tensor([[0.1, -1.0, -0.5, 2.0, 0.7], [-0.2, 0.3, -0.5, 0.0, -0.9]])
-    scores, places = class_scores(decisions, plain_blend(CLASSES, OWNER, "clipped"))
+    scores, deciding = class_scores(decisions, plain_blend(CLASSES, OWNER, "clipped"))
     torch.testing.assert_close(scores, torch.tensor([[0.7, -0.5, 2.0], [-0.2, 0.3, 0.0]]))
-    assert places.tolist() == [[4, 2, 3], [0, 1, 3]]
+    assert deciding.tolist() == [[4, 2, 3], [0, 1, 3]]
 
 
 def test_normalising_negative_decisions_to_sum_one_turns_their_order_round():

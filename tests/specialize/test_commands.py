@@ -17,8 +17,8 @@ from visual_summaries.masks.inputs.images import read_image
 from visual_summaries.masks.networks.models import load_classifier
 from visual_summaries.masks.perturbation.optimize import optimize
 from visual_summaries.masks.perturbation.schedule import Schedule, Stage
-from visual_summaries.specialize.build import ImageUse
 from visual_summaries.specialize.controls import METHODS
+from visual_summaries.specialize.image_uses import ImageUse
 from visual_summaries.specialize.model import read_model, save_model
 from visual_summaries.summaries.cli import main
 from visual_summaries.summaries.files import read_csv, read_json, write_json
@@ -34,13 +34,13 @@ def test_a_model_folder_holds_the_split_and_no_pickle(home):
     uses = read_csv(home.model / "images.csv", ImageUse)
     roles = {role: {use.sha256 for use in uses if use.role == role} for role in {use.role for use in uses}}
     assert set(roles) == {"summary", "train", "tuning", "negative", "others_tuning", "others_evaluation"}
-    assert sum(map(len, roles.values())) == len(set.union(*roles.values()))  # no image plays two parts
+    assert sum(map(len, roles.values())) == len(set.union(*roles.values()))  # every image has one use
     with np.load(home.model / "model.npz", allow_pickle=False) as arrays:
         assert arrays["classes"].tolist() == [2, 5]
     model = read_model(home.model)
     kept = [one for name in SPECIALISED for one in Run(home.runs / name).summaries if one.kept]
     assert len(model.summaries) == len(kept) == len(list((home.model / "summaries").iterdir()))
-    assert model.about["tuned"]["harm"] <= model.about["settings"]["tuning"]["harm_limit"]
+    assert model.about["tuned"]["harm"] <= model.about["options"]["tuning"]["harm_limit"]
 
 
 def test_the_evaluation_has_every_row_and_a_page(home, capsys):
@@ -71,13 +71,14 @@ def frames(home) -> list[np.ndarray]:
     return [np.asarray(read_image(path).pixels) for path in sorted((home.val / "church").iterdir())]
 
 
-@pytest.mark.parametrize("place", ["image", "parts"])
-def test_save_and_load_give_equal_outputs_and_the_drop_in_can_be_explained(home, tmp_path, place):
+@pytest.mark.parametrize("level", ["image", "window"])
+def test_save_and_load_give_equal_outputs_and_the_drop_in_can_be_explained(home, tmp_path, level):
     folder = home.model
-    if place == "parts":
-        folder = tmp_path / "parts"
+    if level == "window":
+        folder = tmp_path / "window"
         assert (
-            home.specialize(folder, "--set.features.place", "parts", "--set.tuning.normalisations", "platt_filled") == 0
+            home.specialize(folder, "--set.features.level", "window", "--set.tuning.normalisations", "platt_filled")
+            == 0
         )
     loaded = specialize.load(folder)
     with loaded:
@@ -140,12 +141,12 @@ def test_a_summary_can_be_left_out(home, tmp_path):
 
 
 def test_parts_that_are_left_out_change_the_svms_of_their_class_alone(home, tmp_path):
-    place = ("--set.features.place", "parts")
-    assert home.specialize(tmp_path / "all", *place) == 0
+    level = ("--set.features.level", "window")
+    assert home.specialize(tmp_path / "all", *level) == 0
     before = read_model(tmp_path / "all")
     name = next(name for name in SPECIALISED if sum(row.run == name for row in before.summaries) > 1)
     number = next(row.summary for row in before.summaries if row.run == name)
-    assert home.specialize(tmp_path / "less", *place, "--leave-out", f"{name}/{number}") == 0
+    assert home.specialize(tmp_path / "less", *level, "--leave-out", f"{name}/{number}") == 0
     after = read_model(tmp_path / "less")
     weights = [
         {(row.run, row.summary): one for row, one in zip(model.summaries, model.method.svms.weights, strict=True)}
@@ -161,7 +162,7 @@ def test_negatives_are_switched_on_and_off(home, tmp_path, capsys):
     assert "without both there are no negatives" in capsys.readouterr().err
     status = home.specialize(tmp_path / "siblings", "--set.svm.no-others")
     message = capsys.readouterr().err.splitlines()[-1]
-    assert status == 0 or "nothing to be told apart from" in message
+    assert status == 0 or "a summary has no negatives" in message
 
 
 def test_errors_say_what_to_do(home, tmp_path, capsys):
@@ -180,7 +181,7 @@ def test_errors_say_what_to_do(home, tmp_path, capsys):
         "--set.tuning.harm-limit is -1.0: give at least 0",
     )
     error(home.specialize(tmp_path / "m", "--set.svm.rounds", "-1"), "--set.svm.rounds is -1: give at least 0")
-    error(home.evaluate(tmp_path), "holds no model.json")
+    error(home.evaluate(tmp_path), "has no model.json")
     arguments = ["specialize", str(home.runs), "--train", str(home.train), "--out", str(tmp_path / "m")]
     error(main([*arguments]), "6 classes of the network have no run: give photographs of them with --others")
     (tmp_path / "odd").mkdir()
@@ -194,5 +195,5 @@ def test_a_model_of_another_network_is_refused(home, tmp_path):
     shutil.copytree(home.model, tmp_path / "model")
     info = read_json(tmp_path / "model" / "model.json", Any)
     write_json(tmp_path / "model" / "model.json", info | {"format": 99})
-    with pytest.raises(UserError, match="of format 99"):
+    with pytest.raises(UserError, match="has format 99"):
         specialize.load(tmp_path / "model")

@@ -14,8 +14,9 @@ from visual_summaries.masks.errors import UserError
 from visual_summaries.masks.inputs.ids import path_on_record
 from visual_summaries.masks.inputs.images import Frame
 from visual_summaries.masks.networks.classifier import Classifier, Normalisation, numbered
-from visual_summaries.specialize.feature_cache import Looker, Photo, list_photos
+from visual_summaries.specialize.feature_cache import FeatureCache
 from visual_summaries.specialize.features import Tap
+from visual_summaries.specialize.photos import Photo, list_photos
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def test_other_files_beside_photographs_that_name_their_class_are_passed_over(
     add(tmp_path / "0001_a.png")
     (tmp_path / "Thumbs.db").write_bytes(b"x")
     assert [photo.label for photo in list_photos(tmp_path, classifier, what="--val")] == [1]
-    assert caplog.messages == [f"passed over in {tmp_path}, no pictures: Thumbs.db"]
+    assert caplog.messages == [f"ignored in {tmp_path}, not images: Thumbs.db"]
 
 
 def test_photographs_that_cannot_be_read_are_skipped_with_their_reason(tmp_path: Path, classifier: Classifier) -> None:
@@ -75,13 +76,13 @@ def test_photographs_that_cannot_be_read_are_skipped_with_their_reason(tmp_path:
     os.mkfifo(tmp_path / "pipe.png")
     paths = [add(tmp_path / "a.png"), tmp_path / "broken.png", latin, tmp_path / "odd.png", tmp_path / "pipe.png"]
     with classifier:
-        looker = Looker(classifier, Tap("4", "input"), tmp_path / "features.npz", "print")
-        album, skipped = looker.photographs([Photo(path, 0) for path in paths], lambda done, total: None)
-    assert [path_on_record(name) for name in album.names] == [paths[0], latin]
-    assert album.vectors.shape == (2, 4)
+        cache = FeatureCache(classifier, Tap("4", "input"), tmp_path / "features.npz", "print")
+        features, skipped = cache.photographs([Photo(path, 0) for path in paths], lambda done, total: None)
+    assert [path_on_record(name) for name in features.names] == [paths[0], latin]
+    assert features.vectors.shape == (2, 4)
     assert [(Path(one["path"]).name, one["reason"].split(":")[0]) for one in skipped] == [
         ("broken.png", "broken link"),
         ("odd.png", "unreadable"),
         ("pipe.png", "no plain file"),
     ]
-    json.dumps([*album.names, *skipped], ensure_ascii=False).encode()
+    json.dumps([*features.names, *skipped], ensure_ascii=False).encode()

@@ -10,9 +10,9 @@ from visual_summaries.masks.inputs.images import Frame
 from visual_summaries.masks.networks.classifier import Classifier, Normalisation
 from visual_summaries.masks.networks.models import load_classifier
 from visual_summaries.specialize.blend import plain_blend
-from visual_summaries.specialize.features import Tap, find_places, find_tap, look, tapped
+from visual_summaries.specialize.features import Tap, extract, find_pooling, find_tap, tapped
 from visual_summaries.specialize.model import specialized
-from visual_summaries.specialize.options import FeatureOptions, PlaceOptions
+from visual_summaries.specialize.options import FeatureOptions, WindowOptions
 from visual_summaries.specialize.svm import Svms
 from visual_summaries.specialize.tuning import Method
 
@@ -44,7 +44,7 @@ def test_the_first_fully_connected_layer_is_taken_before_its_activation():
     network = old_style()
     with wrapped(network) as classifier:
         tap = find_tap(classifier, FeatureOptions(layer="first"))
-        seen = look(classifier, tap, frames())
+        seen = extract(classifier, tap, frames())
         with torch.inference_mode():
             images = (classifier.to_tensor(frames()) - 0.5) / 0.2
             expected = network[:5](images)
@@ -56,7 +56,7 @@ def test_the_first_fully_connected_layer_is_taken_before_its_activation():
 def test_what_enters_the_last_linear_layer_is_the_default():
     network = old_style()
     with wrapped(network) as classifier:
-        seen = look(classifier, find_tap(classifier), frames())
+        seen = extract(classifier, find_tap(classifier), frames())
         with torch.inference_mode():
             np.testing.assert_allclose(
                 seen.vectors, unit(network[:9]((classifier.to_tensor(frames()) - 0.5) / 0.2)), atol=1e-5
@@ -74,18 +74,18 @@ def test_networks_of_other_makes(spec, side, width):
                 find_tap(classifier)
             return
         size = classifier.frame.size[0]
-        seen = look(classifier, find_tap(classifier), frames(size, 2))
+        seen = extract(classifier, find_tap(classifier), frames(size, 2))
         assert seen.vectors.shape == (2, width)
         np.testing.assert_allclose(np.linalg.norm(seen.vectors, axis=1), 1, atol=1e-5)
         with pytest.raises(UserError, match="no fully connected layer before its last one"):
             find_tap(classifier, FeatureOptions(layer="first"))
 
 
-def test_a_named_module_is_averaged_over_its_places():
+def test_a_named_module_is_averaged_over_its_positions():
     with load_classifier("demo", weights="none") as classifier:
         tap = find_tap(classifier, FeatureOptions(layer="features.5"))
         assert tap.side == "map"
-        seen = look(classifier, tap, frames(128))
+        seen = extract(classifier, tap, frames(128))
         with torch.inference_mode():
             images = (classifier.to_tensor(frames(128)) - 0.45) / 0.25
             expected = classifier.network.features[:6](images).mean((2, 3))
@@ -94,20 +94,20 @@ def test_a_named_module_is_averaged_over_its_places():
             find_tap(classifier, FeatureOptions(layer="layer9"))
 
 
-def test_feature_maps_follow_the_vector_and_describe_places():
-    options = FeatureOptions(place="parts", places=PlaceOptions(strides=(8, 16), sizes=(0.5,), step=0.25))
+def test_feature_maps_follow_the_vector_and_describe_windows():
+    options = FeatureOptions(level="window", windows=WindowOptions(strides=(8, 16), sizes=(0.5,), step=0.25))
     with load_classifier("demo", weights="none") as classifier:
         tap = find_tap(classifier, options)
-        places = find_places(classifier, tap, options)
-        assert places is not None
-        assert [shape[1:] for shape in places.shapes] == [(16, 16), (8, 8)]
-        seen = look(classifier, tap, frames(128))
-        assert seen.vectors.shape[1] == places.start + sum(int(np.prod(shape)) for shape in places.shapes)
-        everywhere = places.everywhere(torch.from_numpy(seen.vectors))
-        assert everywhere.shape[:2] == (3, 9)
-        box = torch.tensor(places.windows[4]).repeat(3, 1)
-        torch.testing.assert_close(places.at(torch.from_numpy(seen.vectors), box), everywhere[:, 4])
-        torch.testing.assert_close(everywhere.norm(dim=2), torch.ones(3, 9))
+        pooling = find_pooling(classifier, tap, options)
+        assert pooling is not None
+        assert [shape[1:] for shape in pooling.shapes] == [(16, 16), (8, 8)]
+        seen = extract(classifier, tap, frames(128))
+        assert seen.vectors.shape[1] == pooling.start + sum(int(np.prod(shape)) for shape in pooling.shapes)
+        described = pooling.pool_windows(torch.from_numpy(seen.vectors))
+        assert described.shape[:2] == (3, 9)
+        box = torch.tensor(pooling.windows[4]).repeat(3, 1)
+        torch.testing.assert_close(pooling.pool_boxes(torch.from_numpy(seen.vectors), box), described[:, 4])
+        torch.testing.assert_close(described.norm(dim=2), torch.ones(3, 9))
 
 
 def test_vectors_have_gradients():
@@ -130,8 +130,8 @@ class OneByOne(nn.Sequential):
 def test_a_network_that_takes_one_image_at_a_time_gives_the_features_of_all():
     plain, alone = old_style(), OneByOne(*old_style())
     with wrapped(plain) as expected, wrapped(alone) as classifier:
-        wanted = look(expected, find_tap(expected, FeatureOptions(layer="first")), frames())
-        seen = look(classifier, find_tap(classifier, FeatureOptions(layer="first")), frames())
+        wanted = extract(expected, find_tap(expected, FeatureOptions(layer="first")), frames())
+        seen = extract(classifier, find_tap(classifier, FeatureOptions(layer="first")), frames())
     np.testing.assert_allclose(seen.vectors, wanted.vectors, atol=1e-5)
     np.testing.assert_allclose(seen.logits, wanted.logits, atol=1e-5)
 

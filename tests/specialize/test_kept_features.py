@@ -1,4 +1,4 @@
-"""What a network makes of photographs, and what is kept of it: not finite, of other layers, of another version."""
+"""The feature cache: values that are not finite, other layers, another version."""
 
 import shutil
 from dataclasses import replace
@@ -13,10 +13,11 @@ from torch import nn
 from visual_summaries.masks.errors import UserError
 from visual_summaries.masks.inputs.images import Frame
 from visual_summaries.masks.networks.classifier import Classifier, Normalisation
-from visual_summaries.specialize.feature_cache import Looker, Photo
+from visual_summaries.specialize.feature_cache import FeatureCache
 from visual_summaries.specialize.features import Tap
 from visual_summaries.specialize.model import read_model
-from visual_summaries.specialize.windows import Places
+from visual_summaries.specialize.photos import Photo
+from visual_summaries.specialize.windows import WindowPooling
 from visual_summaries.summaries.evaluation.independent_encoder import crop
 
 
@@ -43,10 +44,10 @@ def photographs(tmp_path: Path) -> list[Photo]:
 
 def looked(classifier: Classifier, tap: Tap, photos: list[Photo], cache: Path):
     with classifier:
-        looker = Looker(classifier, tap, cache, classifier.fingerprint())
-        album, skipped = looker.photographs(photos, lambda done, total: None)
-        looker.save()
-    return album, skipped
+        cache = FeatureCache(classifier, tap, cache, classifier.fingerprint())
+        features, skipped = cache.photographs(photos, lambda done, total: None)
+        cache.save()
+    return features, skipped
 
 
 class Cleaned(nn.Module):
@@ -94,17 +95,17 @@ def test_what_is_kept_is_of_the_same_layers_and_the_same_version(photographs, tm
     assert len(passes) == len(photographs)
 
 
-def test_places_refuse_vectors_and_boxes_that_are_not_theirs():
-    places = Places(2, ((3, 4, 4),), 2, ((0.0, 0.0, 0.5, 0.5),), True)
+def test_vectors_of_another_length_and_boxes_that_are_not_finite_are_refused():
+    pooling = WindowPooling(2, ((3, 4, 4),), 2, ((0.0, 0.0, 0.5, 0.5),), True)
     vectors = torch.zeros(2, 50)
-    assert places.everywhere(vectors).shape == (2, 1, places.width)
+    assert pooling.pool_windows(vectors).shape == (2, 1, pooling.width)
     for wrong in (vectors[:, :49], vectors[:, :2], torch.zeros(2, 51)):
-        with pytest.raises(ValueError, match="of these places 50"):
-            places.everywhere(wrong)
+        with pytest.raises(ValueError, match="expected 50"):
+            pooling.pool_windows(wrong)
     with pytest.raises(ValueError, match="not finite"):
-        places.at(vectors, torch.tensor([[0, 0, 1, float("nan")]] * 2))
-    with pytest.raises(ValueError, match="of these places"):
-        replace(places, shapes=((3, 4, 5),)).everywhere(vectors)
+        pooling.pool_boxes(vectors, torch.tensor([[0, 0, 1, float("nan")]] * 2))
+    with pytest.raises(ValueError, match="expected"):
+        replace(pooling, shapes=((3, 4, 5),)).pool_windows(vectors)
 
 
 def test_a_crop_of_nothing_is_refused():
@@ -127,13 +128,13 @@ def test_a_class_without_a_readable_photograph_is_one_line(home, tmp_path, capsy
     assert "unreadable" in line
 
 
-def test_places_after_whole_images_in_one_folder_are_those_of_a_new_one(home, tmp_path):
+def test_windows_after_whole_images_in_one_folder_are_those_of_a_new_one(home, tmp_path):
     """Features of other layers are not those of these; read as such they end in a segmentation fault."""
-    parts = ("--set.features.place", "parts", "--set.tuning.normalisations", "platt_filled")
-    for name, options in (("image", ()), ("parts", parts)):
+    windows = ("--set.features.level", "window", "--set.tuning.normalisations", "platt_filled")
+    for name, options in (("image", ()), ("window", windows)):
         assert home.specialize(tmp_path / name, *options) == 0
-    wanted = {name: (tmp_path / name / "model.npz").read_bytes() for name in ("image", "parts")}
-    for name, options in (("image", ()), ("parts", parts), ("image", ())):
+    wanted = {name: (tmp_path / name / "model.npz").read_bytes() for name in ("image", "window")}
+    for name, options in (("image", ()), ("window", windows), ("image", ())):
         assert home.specialize(tmp_path / "one", *options) == 0
         assert (tmp_path / "one" / "model.npz").read_bytes() == wanted[name]
     assert read_model(tmp_path / "one").tap.maps == ()

@@ -8,7 +8,7 @@ from PIL import Image
 
 from visual_summaries.masks import world
 from visual_summaries.masks.errors import UserError
-from visual_summaries.specialize.leakage import NEAR, Prints, check_apart, dhash, duplicates
+from visual_summaries.specialize.leakage import NEAR, ImageHashes, check_no_duplicates, dhash, duplicates
 
 
 def picture(seed: int, kind: str = "church") -> Image.Image:
@@ -21,8 +21,10 @@ def recoded(image: Image.Image, side: int = 128, quality: int = 60) -> Image.Ima
     return Image.open(buffer)
 
 
-def prints(images: dict[str, Image.Image], sha: str = "") -> Prints:
-    return Prints(list(images), [f"{sha}{name}" for name in images], np.array([dhash(one) for one in images.values()]))
+def prints(images: dict[str, Image.Image], sha: str = "") -> ImageHashes:
+    return ImageHashes(
+        list(images), [f"{sha}{name}" for name in images], np.array([dhash(one) for one in images.values()])
+    )
 
 
 def test_copies_are_near_and_other_pictures_are_far():
@@ -47,11 +49,11 @@ def test_the_error_names_both_files_and_what_to_do():
     with pytest.raises(
         UserError, match=r"^1 image of the evaluation is used in training: val/b.jpg is train/a.jpg: move it$"
     ):
-        check_apart(ours, theirs, "used in training", "move it")
-    check_apart(ours, prints({"val/c.jpg": picture(2)}), "used in training", "move it")
+        check_no_duplicates(ours, theirs, "used in training", "move it")
+    check_no_duplicates(ours, prints({"val/c.jpg": picture(2)}), "used in training", "move it")
 
 
 def test_many_pairs_are_counted():
     ours = {f"t{seed}": picture(seed) for seed in range(8)}
     with pytest.raises(UserError, match=r"8 images of the evaluation are used in training.*; and 3 more"):
-        check_apart(prints(ours), prints(ours), "used in training", "move them")
+        check_no_duplicates(prints(ours), prints(ours), "used in training", "move them")

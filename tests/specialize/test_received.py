@@ -50,7 +50,7 @@ def model_of(classifier: Classifier, config: dict) -> Model:
     about = {
         "model": {"spec": classifier.spec, "fingerprint": classifier.fingerprint(), "config": config},
         "classes": [{"index": 1, "name": "b", "wordnet": ""}],
-        "settings": {"tuning": {"harm_limit": 0.5}},
+        "options": {"tuning": {"harm_limit": 0.5}},
         "seed": 0,
         "tuned": {
             **{"cost": 1.0, "normalisation": "platt", "weight": 0.5, "gain": 0.0, "harm": None},

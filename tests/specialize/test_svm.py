@@ -16,7 +16,7 @@ def group(owner: int, *rows: int) -> Group:
 
 
 GROUPS = [group(0, 0, 1, 2), group(0, 2, 3, 4), group(1, 5, 6, 7)]
-STRANGERS = [np.array([5, 6, 7, 8, 9, 10]), np.array([0, 1, 2, 3, 4, 9, 10])]
+OFF_CLASS = [np.array([5, 6, 7, 8, 9, 10]), np.array([0, 1, 2, 3, 4, 9, 10])]
 
 
 def vectors(count: int = 11, width: int = 6) -> np.ndarray:
@@ -25,13 +25,13 @@ def vectors(count: int = 11, width: int = 6) -> np.ndarray:
 
 
 def test_siblings_are_negative_but_not_an_image_of_both():
-    assert negatives(GROUPS, 0, STRANGERS, OPTIONS).tolist() == [3, 4, 5, 6, 7, 8, 9, 10]
-    assert negatives(GROUPS, 1, STRANGERS, OPTIONS).tolist() == [0, 1, 5, 6, 7, 8, 9, 10]
+    assert negatives(GROUPS, 0, OFF_CLASS, OPTIONS).tolist() == [3, 4, 5, 6, 7, 8, 9, 10]
+    assert negatives(GROUPS, 1, OFF_CLASS, OPTIONS).tolist() == [0, 1, 5, 6, 7, 8, 9, 10]
 
 
 def test_each_kind_of_negative_can_be_switched_off():
-    assert negatives(GROUPS, 0, STRANGERS, SvmOptions(siblings=False)).tolist() == [5, 6, 7, 8, 9, 10]
-    assert negatives(GROUPS, 0, STRANGERS, SvmOptions(others=False)).tolist() == [3, 4]
+    assert negatives(GROUPS, 0, OFF_CLASS, SvmOptions(siblings=False)).tolist() == [5, 6, 7, 8, 9, 10]
+    assert negatives(GROUPS, 0, OFF_CLASS, SvmOptions(others=False)).tolist() == [3, 4]
 
 
 def test_crops_of_one_image_are_no_siblings_either():
@@ -42,12 +42,12 @@ def test_crops_of_one_image_are_no_siblings_either():
 @pytest.mark.parametrize("cost", [0.1, 10.0])
 def test_decisions_are_those_of_a_linear_svm(cost):
     data = vectors()
-    found = train(data, GROUPS, STRANGERS, cost, options=OPTIONS, gram=gram_of(data)).decisions(data)
-    for place, one in enumerate(GROUPS):
-        rows = np.concatenate([one.rows, negatives(GROUPS, place, STRANGERS, OPTIONS)])
+    found = train(data, GROUPS, OFF_CLASS, cost, options=OPTIONS, gram=gram_of(data)).decisions(data)
+    for index, one in enumerate(GROUPS):
+        rows = np.concatenate([one.rows, negatives(GROUPS, index, OFF_CLASS, OPTIONS)])
         truth = np.isin(np.arange(len(rows)), np.arange(len(one.rows)))
         expected = SVC(C=cost, kernel="linear", class_weight="balanced").fit(data[rows].astype(float), truth)
-        np.testing.assert_allclose(found[:, place], expected.decision_function(data.astype(float)), atol=2e-3)
+        np.testing.assert_allclose(found[:, index], expected.decision_function(data.astype(float)), atol=2e-3)
 
 
 def test_a_summary_without_negatives_is_an_error():

@@ -1,26 +1,28 @@
-"""What is chosen keeps the harm limit, and what is measured is what was planted."""
+"""The chosen weight keeps the harm limit, and the results of planted images are as computed by hand."""
 
 import numpy as np
 import pytest
 
 from visual_summaries.specialize.blend import plain_blend
-from visual_summaries.specialize.evaluate import EQUAL_HARMS, evaluate, gain_at_equal_harm, table
+from visual_summaries.specialize.boost_results import table
+from visual_summaries.specialize.bootstrap import EQUAL_HARMS, gain_at_equal_harm
+from visual_summaries.specialize.evaluate import evaluate
 from visual_summaries.specialize.options import TuningOptions
 from visual_summaries.specialize.svm import Svms
-from visual_summaries.specialize.tuning import Held, Method, candidates, choose_weight, decide_all, right_along
+from visual_summaries.specialize.tuning import HeldOut, Method, candidates, choose_weight, decide_all, right_along
 
 CLASSES = np.array([0, 1])
 NONE = np.zeros(0, np.int64)
 
 
-def planted(seed: int = 0, images: int = 200, others: int = 200) -> Held:
+def planted(seed: int = 0, images: int = 200, others: int = 200) -> HeldOut:
     """Vectors tell the class better than the logits of eight classes do; the first two are specialised."""
     rng = np.random.default_rng(seed)
     labels = np.concatenate([rng.integers(0, 2, images), rng.integers(2, 8, others)])
     logits = 2.0 * np.eye(8)[labels] + rng.normal(0, 1.2, (len(labels), 8))
     vectors = np.eye(8)[labels] + rng.normal(0, 0.25, (len(labels), 8))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    return Held(vectors.astype(np.float32), logits.astype(np.float32), labels, labels > 1)
+    return HeldOut(vectors.astype(np.float32), logits.astype(np.float32), labels, labels > 1)
 
 
 def machines(_: float = 1.0) -> Svms:
@@ -49,7 +51,7 @@ def test_a_bonus_that_may_not_harm_is_small_and_without_others_there_is_no_limit
     held = planted()
     tried = [(method("bonus", "bonus", 0.0), np.zeros((400, 0), np.float32))]
     careful = choose_weight(tried, held, TuningOptions(harm_limit=0.0))
-    free = Held(held.vectors[:200], held.logits[:200], held.labels[:200], held.other[:200])
+    free = HeldOut(held.vectors[:200], held.logits[:200], held.labels[:200], held.other[:200])
     bold = choose_weight([(tried[0][0], tried[0][1][:200])], free, TuningOptions(harm_limit=0.0))
     assert careful.blend.weight < bold.blend.weight
 

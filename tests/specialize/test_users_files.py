@@ -181,13 +181,13 @@ def test_an_evaluation_of_the_model_before_is_told(home, tmp_path, capsys):
     for more, told in (((), False), (("--seed", "1"), True)):
         capsys.readouterr()
         assert home.specialize(model, *more) == 0
-        assert ("boost.json and its page are of the model before" in capsys.readouterr().err) == told
+        assert ("boost.json and its page are of the previous model" in capsys.readouterr().err) == told
 
 
 def test_a_model_whose_making_was_killed_is_no_model(home, tmp_path, monkeypatch, capsys):
     model = tmp_path / "model"
     assert home.specialize(model) == 0
-    for step in ("_write_images", "_draw", "write_description"):
+    for step in ("write_uses", "_draw", "write_description"):
         with monkeypatch.context() as patch:
             patch.setattr(f"visual_summaries.specialize.build.{step}", kill)
             with pytest.raises(Killed):

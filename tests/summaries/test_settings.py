@@ -138,8 +138,8 @@ def test_a_recorded_value_out_of_its_range_names_the_record(refused, copy):
     [
         (["--set.tuning.costs", "1", "0"], "--set.tuning.costs is (1.0, 0.0): give a list of values, each"),
         (
-            ["--set.features.places.sizes", "1.5"],
-            "--set.features.places.sizes is (1.5,): give a list",
+            ["--set.features.windows.sizes", "1.5"],
+            "--set.features.windows.sizes is (1.5,): give a list",
         ),
         (["--set.svm.no-others", "--set.svm.no-siblings"], "--set.svm.others is False: keep siblings or others"),
         (["--set.split.tuning", "0.6"], "--set.split.evaluation is 0.45: give at most 1 - tuning"),
