@@ -81,10 +81,11 @@ def class_scores(decisions: Tensor, blend: Blend) -> tuple[Tensor, Tensor]:
     Returns:
         Scores (N, C), and int64 (N, C) indices among the S SVMs.
 
-    >>> blend = plain_blend(np.array([1, 4]), np.array([0, 0, 1]), "clipped")
-    >>> scores, best = class_scores(torch.tensor([[0.5, 2.0, -1.0]]), blend)
-    >>> scores.tolist(), best.tolist()
-    ([[2.0, -1.0]], [[1, 2]])
+    Examples:
+        >>> blend = plain_blend(np.array([1, 4]), np.array([0, 0, 1]), "clipped")
+        >>> scores, best = class_scores(torch.tensor([[0.5, 2.0, -1.0]]), blend)
+        >>> scores.tolist(), best.tolist()
+        ([[2.0, -1.0]], [[1, 2]])
     """
     scaled = decisions * decisions.new_tensor(blend.slope) + decisions.new_tensor(blend.offset)
     owner = torch.as_tensor(blend.owner, device=decisions.device)
@@ -108,9 +109,10 @@ def blended(logits: Tensor, decisions: Tensor, blend: Blend) -> Tensor:
     Raises:
         ValueError: There is no such normalisation.
 
-    >>> blend = plain_blend(np.array([0]), np.array([0]), "clipped").at(0.5)
-    >>> blended(torch.zeros(1, 2), torch.tensor([[3.0]]), blend).exp().tolist()
-    [[0.75, 0.25]]
+    Examples:
+        >>> blend = plain_blend(np.array([0]), np.array([0]), "clipped").at(0.5)
+        >>> blended(torch.zeros(1, 2), torch.tensor([[3.0]]), blend).exp().tolist()
+        [[0.75, 0.25]]
     """
     index = torch.as_tensor(blend.classes, device=logits.device)
     if blend.normalisation == "bonus":
@@ -151,8 +153,9 @@ def calibrate(decisions: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple
     Returns:
         Slope and offset; (0, the logit of the fraction, with add-one smoothing) if all or none is of the class.
 
-    >>> calibrate(np.array([0.1, 0.2]), np.array([False, False]))  # log(1 / 3)
-    (0.0, -1.0986122886681098)
+    Examples:
+        >>> calibrate(np.array([0.1, 0.2]), np.array([False, False]))  # log(1 / 3)
+        (0.0, -1.0986122886681098)
     """
     if right.all() or not right.any():
         return 0.0, float(np.log((right.sum() + 1) / ((~right).sum() + 1)))

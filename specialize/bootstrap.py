@@ -49,9 +49,10 @@ def resamples(other: NDArray[np.bool_], seed: int) -> NDArray[np.float64]:
         other: bool (N,), whether an image is of another class than the specialised ones.
         seed: Of the samples.
 
-    >>> counts = resamples(np.array([True, False, False]), seed=0)
-    >>> np.unique(counts[:, 0]).tolist(), np.unique(counts[:, 1:].sum(axis=1)).tolist()
-    ([1.0], [2.0])
+    Examples:
+        >>> counts = resamples(np.array([True, False, False]), seed=0)
+        >>> np.unique(counts[:, 0]).tolist(), np.unique(counts[:, 1:].sum(axis=1)).tolist()
+        ([1.0], [2.0])
     """
     generator = np.random.default_rng(seed)
     counts = np.zeros((SAMPLES, len(other)))
@@ -98,9 +99,10 @@ def gain_at_equal_harm(
     Returns:
         float64 (B,).
 
-    >>> change = np.array([[0.0, 0.0], [100.0, -100.0]])  # the second weight gains on one image, harms the other
-    >>> gain_at_equal_harm(change, np.array([False, True]), np.ones((1, 2))).tolist()
-    [0.0]
+    Examples:
+        >>> change = np.array([[0.0, 0.0], [100.0, -100.0]])  # the second weight gains on one image, harms the other
+        >>> gain_at_equal_harm(change, np.array([False, True]), np.ones((1, 2))).tolist()
+        [0.0]
     """
     gain = counts[:, ~other] @ change[:, ~other].T / (~other).sum()  # (B, T)
     harm = -counts[:, other] @ change[:, other].T / other.sum()

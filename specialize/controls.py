@@ -38,9 +38,10 @@ FURTHER = ("summaries_no_siblings", "one_per_class_all")
 def one_per_class(groups: Sequence[Group]) -> list[Group]:
     """One group a class: every image of the class's groups, once.
 
-    >>> groups = [Group(0, np.array([0, 1]), np.array([0, 1])), Group(0, np.array([1, 2]), np.array([1, 2]))]
-    >>> [group.rows.tolist() for group in one_per_class(groups)]
-    [[0, 1, 2]]
+    Examples:
+        >>> groups = [Group(0, np.array([0, 1]), np.array([0, 1])), Group(0, np.array([1, 2]), np.array([1, 2]))]
+        >>> [group.rows.tolist() for group in one_per_class(groups)]
+        [[0, 1, 2]]
     """
     owners = sorted({group.owner for group in groups})
     return [_merged(owner, [group for group in groups if group.owner == owner]) for owner in owners]

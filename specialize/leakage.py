@@ -47,10 +47,11 @@ class ImageHashes:
 def dhash(picture: Image.Image) -> NDArray[np.bool_]:
     """The difference hash of an image, bool (144,).
 
-    >>> int(dhash(Image.new("RGB", (50, 40))).sum())
-    0
-    >>> int(dhash(Image.linear_gradient("L")).sum())  # brighter downwards: all pairs along columns
-    72
+    Examples:
+        >>> int(dhash(Image.new("RGB", (50, 40))).sum())
+        0
+        >>> int(dhash(Image.linear_gradient("L")).sum())  # brighter downwards: all pairs along columns
+        72
     """
     grey = picture.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX)
     values = np.asarray(grey, dtype=np.int16)

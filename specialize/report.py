@@ -146,8 +146,9 @@ def short(classifier: Classifier, index: int) -> str:
 def points(estimate: Any, prefix: str = "") -> str:
     """An estimate, or the values of a row with a prefix, as text with its interval.
 
-    >>> points({"value": -0.5, "low": -1.25, "high": 0.25})
-    '−0.50 [−1.25, +0.25]'
+    Examples:
+        >>> points({"value": -0.5, "low": -1.25, "high": 0.25})
+        '−0.50 [−1.25, +0.25]'
     """
     names = (prefix, f"{prefix}_low", f"{prefix}_high") if prefix else ("value", "low", "high")
     values = [estimate[name] if isinstance(estimate, dict) else getattr(estimate, name) for name in names]

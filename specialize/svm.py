@@ -83,9 +83,10 @@ def decide(vectors: Tensor, weights: Tensor, intercepts: Tensor, pooling: Window
     Returns:
         (N, S).
 
-    >>> images = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
-    >>> decide(images, torch.tensor([[2.0, -1.0]]), torch.tensor([0.5]), None).tolist()
-    [[2.5], [-0.5]]
+    Examples:
+        >>> images = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+        >>> decide(images, torch.tensor([[2.0, -1.0]]), torch.tensor([0.5]), None).tolist()
+        [[2.5], [-0.5]]
     """
     if pooling is None:
         return vectors[:, : weights.shape[1]] @ weights.T + intercepts
@@ -106,9 +107,10 @@ def negatives(
         off_class: The rows of images of other classes, by the position of the class; the group's class is enough.
         options: Which images are negatives.
 
-    >>> groups = [Group(0, np.array([0, 1]), np.array([0, 1])), Group(0, np.array([2]), np.array([2]))]
-    >>> negatives(groups, 0, [np.array([3, 4])], SvmOptions()).tolist()
-    [2, 3, 4]
+    Examples:
+        >>> groups = [Group(0, np.array([0, 1]), np.array([0, 1])), Group(0, np.array([2]), np.array([2]))]
+        >>> negatives(groups, 0, [np.array([3, 4])], SvmOptions()).tolist()
+        [2, 3, 4]
     """
     own = groups[index]
     rows = [off_class[own.owner]] if options.others else []

@@ -104,9 +104,10 @@ def points(right: NDArray[np.bool_], before: NDArray[np.bool_], other: NDArray[n
         before: bool (N,), likewise by the network.
         other: bool (N,), whether the image is of another class than the specialised ones.
 
-    >>> right, before = np.array([True, True, False, True]), np.array([False, True, True, True])
-    >>> points(right, before, other=np.array([False, False, True, True]))
-    (50.0, 50.0)
+    Examples:
+        >>> right, before = np.array([True, True, False, True]), np.array([False, True, True, True])
+        >>> points(right, before, other=np.array([False, False, True, True]))
+        (50.0, 50.0)
     """
     change = 100.0 * (right.astype(float) - before.astype(float))
     gain = float(change[~other].mean()) if (~other).any() else 0.0

@@ -87,8 +87,9 @@ class WindowPooling:
 def sliding_windows(options: WindowOptions) -> tuple[tuple[float, float, float, float], ...]:
     """Windows (x0, y0, x1, y1) in fractions of the frame's sides, ordered by size, then by row.
 
-    >>> sliding_windows(WindowOptions(sizes=(0.5,), step=0.5))[:2]
-    ((0.0, 0.0, 0.5, 0.5), (0.5, 0.0, 1.0, 0.5))
+    Examples:
+        >>> sliding_windows(WindowOptions(sizes=(0.5,), step=0.5))[:2]
+        ((0.0, 0.0, 0.5, 0.5), (0.5, 0.0, 1.0, 0.5))
     """
     found = []
     for size in options.sizes:
@@ -116,8 +117,9 @@ def map_layers(classifier: Classifier, strides: Sequence[int]) -> list[str]:
 def relative_boxes(boxes: Sequence[tuple[float, ...]], frame: tuple[int, int]) -> NDArray[np.float32]:
     """Boxes (N, 4) in pixels of a frame (H, W) as fractions of its sides.
 
-    >>> relative_boxes([(0, 10, 50, 20)], (20, 100)).tolist()
-    [[0.0, 0.5, 0.5, 1.0]]
+    Examples:
+        >>> relative_boxes([(0, 10, 50, 20)], (20, 100)).tolist()
+        [[0.0, 0.5, 0.5, 1.0]]
     """
     height, width = frame
     sides = np.array([width, height, width, height], dtype=np.float32)
