@@ -44,7 +44,7 @@ def linked(text: str, item: griffe.Object, package: griffe.Module) -> str:
 
 
 def _find(name: str, item: griffe.Object, package: griffe.Module) -> str | None:
-    """The full path of what a name means: in its class, its module, or from the package on; None where it is not shown."""
+    """The full path of what a name means, in its class, its module or the package; None where it is not shown."""
     name = name.removesuffix(".py").replace("/", ".").removeprefix(f"{package.name}.")
     for scope in (item, item.module, package):
         found: griffe.Object | griffe.Alias | None = scope
@@ -52,7 +52,12 @@ def _find(name: str, item: griffe.Object, package: griffe.Module) -> str | None:
             # what a module imports is an alias: it is shown where it is defined
             found = found.members.get(part) if isinstance(found, griffe.Object) else None
         # a dataclass's fields without a docstring of their own stand in its docstring and have no place to link to
-        if isinstance(found, griffe.Object) and found.path != item.path and found.has_docstring and not _hidden(found.path):
+        if (
+            isinstance(found, griffe.Object)
+            and found.path != item.path
+            and found.has_docstring
+            and not _hidden(found.path)
+        ):
             return str(found.path)
     return None
 

@@ -55,4 +55,6 @@ def _entry(name: str, heading: str, *, level: int, **options: str) -> str:
     """The lines of a page that show a module, under a heading."""
     options = {"heading": heading, "toc_label": heading, "heading_level": str(level), **options}
     title = ["---", f"title: {heading}", "---"] if level == 1 else []
-    return "\n".join([*title, f"::: {name}", "    options:", *(f"        {key}: {value}" for key, value in options.items()), ""])
+    return "\n".join(
+        [*title, f"::: {name}", "    options:", *(f"        {key}: {value}" for key, value in options.items()), ""]
+    )
