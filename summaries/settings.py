@@ -20,6 +20,7 @@ from visual_summaries.clustering.options import (
     PruneOptions,
     SimilarityOptions,
 )
+from visual_summaries.masks.attribution.options import AttributionOptions
 from visual_summaries.masks.errors import UserError
 from visual_summaries.masks.options import OptionError, Options, hints, shown
 from visual_summaries.masks.perturbation.schedule import DEFAULT_PRESET, BinaryOptions, Schedule, preset
@@ -33,6 +34,7 @@ class Settings(Options):
 
     Attributes:
         masks: Optimisation of masks.
+        attribution: What the binary masks are made from: the optimised masks, or another attribution.
         binary: Cleaning of the binary mask.
         proposals: Object proposals, and which of them are parts.
         appearance: What proposals are described by.
@@ -42,6 +44,7 @@ class Settings(Options):
     """
 
     masks: Schedule = field(default_factory=lambda: preset(DEFAULT_PRESET))
+    attribution: AttributionOptions = field(default_factory=AttributionOptions)
     binary: BinaryOptions = field(default_factory=BinaryOptions)
     proposals: ProposalOptions = field(default_factory=ProposalOptions)
     appearance: AppearanceOptions = field(default_factory=AppearanceOptions)

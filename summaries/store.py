@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta
 
+from visual_summaries.masks.attribution.names import MASK, METHODS
 from visual_summaries.masks.errors import UserError
 from visual_summaries.masks.inputs.ids import check_id
+from visual_summaries.masks.options import shown
 from visual_summaries.summaries.arrays import Array, read_arrays
 from visual_summaries.summaries.files import Count, Finite, Share, read_csv, read_json, read_png
 from visual_summaries.summaries.folders import inside
@@ -129,6 +131,18 @@ class Run:
     def ids(self) -> list[str]:
         """Ids of the images that were not skipped, in sorted order."""
         return [row.id for row in self.images if row.status == "ok"]
+
+    @property
+    def attribution(self) -> str:
+        """Name of the attribution that masks are made from, see `masks.attribution.names`; mask if none is recorded.
+
+        Masks made elsewhere are recorded apart from it (``masks`` in the configuration).
+        """
+        settings = self.info.get("config", {}).get("settings", {}).get("attribution", {})
+        name = settings.get("method", MASK) if isinstance(settings, dict) else None
+        if name not in METHODS:
+            raise UserError(f"{self.path / 'run.json'} is damaged: it names the attribution {shown(name)}")
+        return str(name)
 
     @cached_property
     def masks(self) -> dict[str, MaskRow]:

@@ -9,8 +9,10 @@ from torch import Tensor
 
 from visual_summaries.masks.attribution.extremal import extremal
 from visual_summaries.masks.attribution.grad_cam import grad_cam
+from visual_summaries.masks.attribution.names import METHODS
 from visual_summaries.masks.attribution.rise import rise
 from visual_summaries.masks.networks.classifier import Classifier
+from visual_summaries.masks.networks.gradients import gradient_of, with_gradients
 
 
 class Attribution(Protocol):
@@ -39,15 +41,21 @@ ATTRIBUTIONS: dict[str, Attribution] = {"grad_cam": grad_cam, "rise": rise, "ext
 :class:`masks.attribution.options.AttributionOptions`."""
 
 
+@with_gradients
 def check_network(name: str, classifier: Classifier) -> None:
-    """Tries an attribution on an empty input, where not every network suits it.
+    """Tries on an empty input what an attribution needs of a network: gradients, and for Grad-CAM a feature map.
 
     Args:
-        name: Of the attribution.
+        name: Of the attribution, the optimised mask included.
         classifier: The network, entered.
 
     Raises:
         UnsuitableNetworkError: If the attribution does not work on the network.
+        UserError: If it needs gradients, and none reaches the input.
     """
-    if name == "grad_cam":  # the others ask for no layer
-        grad_cam(classifier, classifier.empty(1), torch.zeros(1, dtype=torch.int64, device=classifier.device))
+    empty = classifier.empty(1)
+    if METHODS[name].gradients:
+        inputs = empty.clone().requires_grad_()
+        gradient_of(classifier.logits(inputs).sum(1), inputs)
+    if name == "grad_cam":
+        grad_cam(classifier, empty, torch.zeros(1, dtype=torch.int64, device=empty.device))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from visual_summaries.masks.attribution.options import AttributionOptions
 from visual_summaries.masks.errors import UserError
+from visual_summaries.masks.options import OptionError
 from visual_summaries.summaries.pipeline import recorded_settings
 from visual_summaries.summaries.settings import Settings
 from visual_summaries.summaries.store import Run
@@ -19,6 +22,18 @@ def settings_of_named(arguments: Sequence[str]) -> Settings:
     """The options of the run that is named on the command line; the defaults where none is."""
     run = next((Path(argument) for argument in arguments if (Path(argument) / "run.json").is_file()), None)
     return Settings() if run is None else recorded_settings(run)
+
+
+def with_method(options: AttributionOptions, method: str) -> AttributionOptions:
+    """Options of attributions with the method that ``--attribution`` names.
+
+    Raises:
+        OptionError: If there is no such attribution.
+    """
+    try:
+        return replace(options, method=method)
+    except OptionError as error:
+        raise error.called("--attribution") from None
 
 
 def recorded_classifier(path: Path, device: str, given: str | None = None, trust: bool = False) -> Classifier:

@@ -10,8 +10,9 @@ from typing import Annotated
 
 import tyro
 
+from visual_summaries.masks.attribution.options import AttributionOptions
 from visual_summaries.masks.perturbation.schedule import BinaryOptions, Schedule
-from visual_summaries.summaries.cli.again import recorded_classifier, settings_of_named
+from visual_summaries.summaries.cli.again import recorded_classifier, settings_of_named, with_method
 from visual_summaries.summaries.cli.parsing import Expert, parse, told
 from visual_summaries.summaries.pipeline import recorded_settings, redo
 from visual_summaries.summaries.settings import Settings
@@ -29,7 +30,9 @@ class Arguments:
         model: Where the run's network comes from a FILE.py: the same FILE.py:FUNCTION again, which allows its code to
             run.
         trust: Allow the code that the run's record names to run.
+        attribution: What masks are made from: mask (optimised), grad_cam, rise or extremal.
         masks: Optimisation of masks.
+        attributions: Options of attributions.
         binary: Cleaning of the binary mask.
     """
 
@@ -37,16 +40,23 @@ class Arguments:
     device: Annotated[str, told("NAME")] = "auto"
     model: Annotated[str | None, told("SPEC", "")] = None
     trust: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    attribution: Annotated[str | None, told("NAME", "that of the run")] = None
     masks: Annotated[Schedule, tyro.conf.arg(name="set.masks"), Expert] = Settings().masks
+    attributions: Annotated[AttributionOptions, tyro.conf.arg(name="set.attribution"), Expert] = Settings().attribution
     binary: Annotated[BinaryOptions, tyro.conf.arg(name="set.binary"), Expert] = Settings().binary
 
 
 def main(arguments: Sequence[str]) -> None:
     """Runs the command; options that are not given stay those of the run."""
     now = settings_of_named(arguments)
-    default = Arguments(run=tyro.MISSING, masks=now.masks, binary=now.binary)
+    default = Arguments(run=tyro.MISSING, masks=now.masks, attributions=now.attribution, binary=now.binary)
     options: Arguments = parse(Arguments, arguments, "masks", EXAMPLE, default=default)
-    settings = replace(recorded_settings(options.run), masks=options.masks, binary=options.binary)
+    attribution = options.attributions
+    if options.attribution is not None:
+        attribution = with_method(attribution, options.attribution)
+    settings = replace(
+        recorded_settings(options.run), masks=options.masks, attribution=attribution, binary=options.binary
+    )
     from visual_summaries.masks.networks.models import choose_device
 
     device = choose_device(options.device).type

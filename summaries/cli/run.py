@@ -19,6 +19,7 @@ from visual_summaries.masks.options import OptionError, Range, Seed
 from visual_summaries.masks.perturbation.schedule import DEFAULT_PRESET, preset
 from visual_summaries.summaries.backend import cores
 from visual_summaries.summaries.cli import in_options
+from visual_summaries.summaries.cli.again import with_method
 from visual_summaries.summaries.cli.parsing import Expert, parse, told
 from visual_summaries.summaries.folders import check_free, claimed
 from visual_summaries.summaries.pipeline import Job, run
@@ -46,6 +47,7 @@ class Arguments:
         seed: Of every random choice.
         pairs: Pairs of images to match: all, or knn:20 for the 20 nearest of each.
         masks: Folder of masks made elsewhere, ID.npz or ID.png, white = salient.
+        attribution: What masks are made from: mask (optimised), grad_cam, rise or extremal.
         preset: Mask options to start from: compact, paper or reference.
         config: TOML or JSON file with options, between preset and command line.
         weights: State dict of the model, read without running code in it; none for random.
@@ -65,6 +67,7 @@ class Arguments:
     seed: Annotated[Seed, told("N")] = 0
     pairs: Annotated[str | None, told("PAIRS", "all")] = None
     masks: Annotated[Path | None, told("DIR", "")] = None
+    attribution: Annotated[str | None, told("NAME", "mask")] = None
     preset: Annotated[str, told("NAME")] = DEFAULT_PRESET
     config: Annotated[Path | None, told("FILE", "")] = None
     weights: Annotated[str | None, told("FILE", "the model's own")] = None
@@ -114,6 +117,8 @@ def run_folders(options: Arguments) -> list[Run]:
             settings = replace(settings, similarity=replace(settings.similarity, pairs=options.pairs))
         except OptionError as error:
             raise error.called("--pairs") from None
+    if options.attribution is not None:
+        settings = replace(settings, attribution=with_method(settings.attribution, options.attribution))
     folders = class_folders(options.images)
     targets = targets_of(options, folders or [options.images])
     check_free(options.out, "runs" if folders else "run")

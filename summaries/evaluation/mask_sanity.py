@@ -13,7 +13,7 @@ from visual_summaries.masks.networks.randomise import iou, randomised
 from visual_summaries.summaries.evaluation.masks import batches, generator_of
 from visual_summaries.summaries.progress import Tick
 from visual_summaries.summaries.settings import Settings
-from visual_summaries.summaries.stages.masks import find_masks
+from visual_summaries.summaries.stages.find_masks import find_masks
 from visual_summaries.summaries.store import Run
 
 RANDOM_DRAWS = 100

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from visual_summaries.masks.attribution.names import MASK, METHODS
 from visual_summaries.summaries.evaluation.masks import OURS, Evaluation, MethodRow
 
 TABLE_2 = "blur:10"
@@ -68,7 +69,7 @@ def _table_2(evaluation: Evaluation) -> list[str]:
     rows = [["mask", "mean", "variance", "paper: mean", "variance"]]
     for row in _of(evaluation, TABLE_2):
         if row.method in OURS:
-            published = PUBLISHED.get(row.method, ("", ""))
+            published = PUBLISHED.get(row.method, ("", "")) if evaluation.attribution == MASK else ("", "")
             rows.append([NAMES[row.method], f"{row.drop_mean:.5f}", f"{row.drop_var:.1e}", *published])
     return aligned(rows)
 
@@ -93,6 +94,11 @@ def _shapes(evaluation: Evaluation) -> list[str]:
 
 def _remarks(evaluation: Evaluation) -> list[str]:
     lines = []
+    if evaluation.attribution != MASK:
+        lines.append(
+            f"The masks of these runs are not optimised: smooth and crisp are the relevance according to "
+            f"{METHODS[evaluation.attribution].title}, binary are its most relevant pixels."
+        )
     if evaluation.sanity is not None:
         found = evaluation.sanity
         lines.append(

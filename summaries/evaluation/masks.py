@@ -14,7 +14,8 @@
     disc                  a centred disc of that area                                            from its depth out
     ====================  =====================================================================  ==================
 
-The order is that of deletion and insertion, see :func:`masks.metrics.faithfulness.ranks`.
+Where the masks of a run are those of another attribution, smooth and crisp are its relevance, scaled to [0, 1]. The
+order is that of deletion and insertion, see :func:`masks.metrics.faithfulness.ranks`.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from torch import Tensor
 from visual_summaries.masks.attribution.controls import disc, moved
 from visual_summaries.masks.attribution.extremal import extremal
 from visual_summaries.masks.attribution.grad_cam import grad_cam
+from visual_summaries.masks.attribution.names import MASK
 from visual_summaries.masks.attribution.rise import rise
 from visual_summaries.masks.attribution.unsuitable import UnsuitableNetworkError
 from visual_summaries.masks.errors import UserError
@@ -95,6 +97,7 @@ class Evaluation:
     Attributes:
         images: How many images.
         optimised: Perturbations that the masks were optimised against, as in the record of the runs.
+        attribution: What the masks of the runs are made from, see `masks.attribution.names`.
         rows: A row each method and perturbation.
         collapsed: Images whose binary mask is empty or full: run, image, and which of both.
         skipped: Methods that do not work on the network, with the reason.
@@ -103,6 +106,7 @@ class Evaluation:
 
     images: int
     optimised: list[str]
+    attribution: str = MASK
     rows: list[MethodRow] = field(default_factory=list)
     collapsed: list[dict[str, str]] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
@@ -118,6 +122,7 @@ class Evaluation:
         """What stands in ``masks.json``."""
         return {
             "images": self.images,
+            "attribution": self.attribution,
             "perturbations": {
                 "optimised": [name for name in self.perturbations if name in self.optimised],
                 "unseen": [name for name in self.perturbations if name not in self.optimised],
@@ -192,14 +197,22 @@ def check_alike(runs: Sequence[Run]) -> None:
 
 def _mask_options(run: Run) -> dict[str, Any]:
     config = run.info["config"]
-    return {"made elsewhere": config["masks"] is not None} | {n: config["settings"][n] for n in ("masks", "binary")}
+    settings, attribution = config["settings"], run.attribution
+    made_by = {"masks": settings["masks"]}
+    if attribution != MASK:
+        made_by = {attribution: settings["attribution"][attribution]}
+    return {"made elsewhere": config["masks"] is not None, "binary": settings["binary"]} | made_by
 
 
 def optimised_against(run: Run) -> list[str]:
-    """The perturbations that a run's masks were optimised against; none where they were made elsewhere."""
+    """The perturbations that a run's masks were optimised against; none if they were not optimised here."""
+    settings = run.info["config"]["settings"]
     if run.info["config"]["masks"] is not None:
         return []
-    return list(dict.fromkeys(_perturbations_of(run.info["config"]["settings"]["masks"])))
+    if run.attribution != MASK:
+        perturbation = settings["attribution"][run.attribution].get("perturbation")
+        return [] if perturbation is None else [perturbation]
+    return list(dict.fromkeys(_perturbations_of(settings["masks"])))
 
 
 def _perturbations_of(stage: dict[str, Any]) -> Iterator[str]:
@@ -222,7 +235,7 @@ def evaluate(runs: Sequence[Run], classifier: Classifier, *, seed: int, baseline
         tick: Told of images done.
     """
     total = sum(len(run.ids) for run in runs)
-    evaluation = Evaluation(total, optimised_against(runs[0]))
+    evaluation = Evaluation(total, optimised_against(runs[0]), runs[0].attribution)
     perturbations = {name: parse_perturbation(name) for name in evaluation.perturbations}
     drops: dict[tuple[str, str], list[float]] = defaultdict(list)
     deletions: dict[str, list[float]] = defaultdict(list)

@@ -17,6 +17,7 @@ from pathlib import Path
 from statistics import fmean
 from urllib.parse import quote
 
+from visual_summaries.masks.attribution.names import MASK, METHODS
 from visual_summaries.summaries.files import write_bytes
 from visual_summaries.summaries.pages import wording
 from visual_summaries.summaries.pages.environment import environment
@@ -30,10 +31,14 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Overview:
-    """What both pages say of a run as a whole; means over the images with masks, NaN where there are none."""
+    """What both pages say of a run as a whole; means over the images with masks, NaN where there are none.
+
+    The attribution is empty for masks that were optimised or made elsewhere.
+    """
 
     target: str
     model: str
+    attribution: str
     drop_smooth: float
     drop_crisp: float
     drop_binary: float
@@ -48,7 +53,8 @@ class Overview:
             return fmean(getattr(row, field) for row in rows) if rows else math.nan
 
         means = (mean(field) for field in ("drop_smooth", "drop_crisp", "drop_binary", "area_binary"))
-        return cls(wording.target(run.info), wording.model(run.info), *means)
+        attribution = "" if run.attribution == MASK else METHODS[run.attribution].title
+        return cls(wording.target(run.info), wording.model(run.info), attribution, *means)
 
 
 def write_gallery(run: Run, progress: Progress | None = None, *, fresh: bool = False) -> Path:
@@ -74,11 +80,16 @@ def write_gallery(run: Run, progress: Progress | None = None, *, fresh: bool = F
         for member in summary.members:
             kept_by_image.setdefault(member.image, []).append(summary)
     page = run.path / "gallery" / "index.html"
+    overview = Overview.of(run)
+    kinds = ("smooth", "relevance"), ("crisp", "binary mask")
+    if not overview.attribution:
+        kinds = ("smooth", "smooth mask"), ("crisp", "crisp mask")
     html = (
         environment()
         .get_template("gallery.html")
         .render(
-            run=Overview.of(run),
+            run=overview,
+            pictures=(("photo", "photograph"), *kinds),
             rows=rows,
             skipped=_skipped(run),
             kept=kept,

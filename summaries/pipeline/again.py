@@ -14,6 +14,7 @@ from visual_summaries.summaries.folders import claimed
 from visual_summaries.summaries.pipeline.engine import Pipeline, split, states
 from visual_summaries.summaries.pipeline.image_chain import IMAGE_CHAIN
 from visual_summaries.summaries.pipeline.image_context import ImageContext
+from visual_summaries.summaries.pipeline.job import check_masks
 from visual_summaries.summaries.settings import Settings, override, plain
 from visual_summaries.summaries.store import Run
 
@@ -57,6 +58,8 @@ def redo(
         info, config = pipeline.info, pipeline.info["config"]
         recorded = recorded_settings(out)
         settings = settings or recorded
+        masks = None if config["masks"] is None else path_on_record(config["masks"])
+        check_masks(masks, settings)
         pipeline.force = (again,) if settings == recorded else ()
         loaded: list[Classifier] = []
 
@@ -72,7 +75,7 @@ def redo(
             folder=path_on_record(config["images"]),
             limit=config["limit"],
             keep_misclassified=config["keep_misclassified"],
-            masks=None if config["masks"] is None else path_on_record(config["masks"]),
+            masks=masks,
             seed=info["seed"],
             jobs=jobs,
             device=device,
@@ -80,9 +83,14 @@ def redo(
             again=again if settings == recorded else "",
         )
         _, stages = split(IMAGE_CHAIN, start)
-        if any(stage.network(context) and not pipeline.is_done(stage, context) for stage in stages):
+        asking = [stage.name for stage in stages if stage.network(context) and not pipeline.is_done(stage, context)]
+        if asking:
             stack.enter_context(steady_threads(info))
-            entered()  # a network that cannot be loaded is an error before anything is written
+            classifier = entered()  # a network that cannot be loaded is an error before anything is written
+            if "masks" in asking and masks is None:
+                from visual_summaries.summaries.stages.network import check_attribution
+
+                check_attribution(classifier, settings.attribution.method)
         config["settings"] = plain(settings)
         pipeline.run(stages, context)
     return Run(out)

@@ -201,6 +201,7 @@ def _why(before: dict[str, Any], inputs: dict[str, Any], forced: bool) -> str:
         return ""
     old = before.get("inputs", {})
     changed = [name for name in {**old, **inputs} if old.get(name) != inputs.get(name)]
+    changed.sort(key=lambda name: name not in inputs)  # what no longer applies tells least
     if before.get("status") != "done":
         return "started again with other options" if changed else "continued"
     if not changed:

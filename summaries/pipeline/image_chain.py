@@ -11,6 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from visual_summaries.masks.attribution.names import MASK
 from visual_summaries.masks.inputs.ids import recorded_path
 from visual_summaries.summaries.files import digest, hash_file
 from visual_summaries.summaries.pipeline.engine import Chain, Stage
@@ -69,10 +70,20 @@ def _targets(context: ImageContext) -> dict[str, int]:
 
 
 def _masks_options(context: ImageContext) -> dict[str, Any]:
-    """What masks depend on besides their image."""
+    """What masks depend on besides their image; of the attributions, only on the chosen one's options."""
     external = None
     if context.masks is not None:
         external = digest([hash_file(path) for path in sorted(context.masks.glob("*.*"))])
+    attribution = context.settings.attribution
+    made_by: dict[str, Any]
+    if external is not None:
+        made_by = {}
+    elif attribution.chosen is None:
+        made_by = context.options("masks")
+    else:
+        method = attribution.method
+        options = context.options("attribution")["attribution"][method]
+        made_by = {"attribution": {"method": method, method: options}, "masks": {"batch": context.settings.masks.batch}}
     return {
         "version": MASKS_VERSION,
         "model": context.fingerprint,
@@ -80,7 +91,7 @@ def _masks_options(context: ImageContext) -> dict[str, Any]:
         "seed": context.seed,
         "masks made elsewhere": external,
         "binary": context.options("binary")["binary"],
-    } | (context.options("masks") if external is None else {})
+    } | made_by
 
 
 def _masks_inputs(context: ImageContext) -> dict[str, Any]:
@@ -187,6 +198,8 @@ def _gallery_inputs(context: ImageContext) -> dict[str, Any]:
     tables["masks.csv"] = digest([asdict(replace(row, seconds=0.0)) for row in run.masks.values()])
     masks = [hash_file(context.out / "masks" / f"{image}{end}") for image in run.ids for end in (".npz", ".png")]
     shown = {"target": context.info["target"]["name"], "model": context.info["model"]["spec"]}
+    if run.attribution != MASK:
+        shown["attribution"] = run.attribution
     return tables | {"names": digest(sorted(run.names.items())), "masks": digest(masks)} | shown
 
 
@@ -221,7 +234,7 @@ IMAGE_CHAIN: Chain[ImageContext] = (
         name="masks",
         unit="images",
         version=MASKS_VERSION,
-        packages=("torch", "torchvision", "timm", "numpy", "scikit-image"),
+        packages=("torch", "torchvision", "timm", "captum", "numpy", "scikit-image"),
         inputs=_masks_inputs,
         files=_masks_files,
         work=_masks_work,

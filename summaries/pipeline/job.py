@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+from visual_summaries.masks.attribution.names import MASK
 from visual_summaries.masks.errors import UserError
 from visual_summaries.masks.inputs.ids import recorded_path
 from visual_summaries.masks.options import Options, Range, Seed
@@ -53,6 +54,27 @@ class Job(Options):
     preset: str = DEFAULT_PRESET
     settings: Settings = field(default_factory=Settings)
     model: dict[str, Any] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """Checks that masks come from one source."""
+        check_masks(self.masks, self.settings)
+
+
+def check_masks(masks: Path | None, settings: Settings) -> None:
+    """Checks that masks are not made elsewhere and by an attribution at once.
+
+    Args:
+        masks: Folder of masks made elsewhere; None for none.
+        settings: Options of the stages.
+
+    Raises:
+        UserError: If there is such a folder, and an attribution other than the default.
+    """
+    method = settings.attribution.method
+    if masks is not None and method != MASK:
+        raise UserError(
+            f"the masks of the run come from {masks} (`masks`), and `attribution` is {method}: give only one of them"
+        )
 
 
 def check_folders(job: Job) -> None:

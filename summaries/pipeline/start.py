@@ -37,7 +37,7 @@ def run(job: Job, classifier: Classifier, *, until: str = IMAGE_CHAIN[-1].name) 
     check_folders(job)
     with claimed(job.out, "run"), classifier:
         pipeline = Pipeline(job.out)
-        notes = examine_network(job.folder, classifier, job.settings, gradients=job.masks is None)
+        notes = examine_network(job.folder, classifier, job.settings, makes_masks=job.masks is None)
         target = find_class(job.target or job.folder.name, classifier.labels, classifier.count_classes())
         describe_run(pipeline.info, job, classifier, target)
         pipeline.info["model"]["notes"] = notes

@@ -4,29 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from PIL import Image
-from torch import Tensor
 
-from visual_summaries.masks.errors import UnusableImageError, UserError
-from visual_summaries.masks.inputs.reading import read_image
+from visual_summaries.masks.errors import UserError
 from visual_summaries.masks.metrics.faithfulness import drop, probabilities
 from visual_summaries.masks.networks.classifier import Classifier
 from visual_summaries.masks.perturbation.batches import CPU_BATCH, batch_size
-from visual_summaries.masks.perturbation.binarize import binarize
-from visual_summaries.masks.perturbation.optimize import optimize
 from visual_summaries.masks.perturbation.perturb import Blur
-from visual_summaries.summaries.arrays import Array, read_arrays
 from visual_summaries.summaries.files import digest, read_csv, write_csv, write_npz, write_png
 from visual_summaries.summaries.folders import inside, remove_files
 from visual_summaries.summaries.progress import Tick, say
 from visual_summaries.summaries.settings import Settings
+from visual_summaries.summaries.stages.external_masks import read_mask
+from visual_summaries.summaries.stages.find_masks import FoundMasks, clean, find_masks
 from visual_summaries.summaries.stages.prefetch import Frames, read_ahead
 from visual_summaries.summaries.store import ImageRow, MaskRow, Run
 
@@ -36,85 +29,6 @@ REPORTED = Blur(10)
 LOST = 0.5
 """Share of the class that a binary mask takes away, (p0 - p) / p0, from which the class counts as lost. Masks that do
 their work take more than 0.99; one that leaves half of the class does not show what the network relies on."""
-
-
-@dataclass(frozen=True)
-class FoundMasks:
-    """The masks of a batch of N images.
-
-    Attributes:
-        smooth: float16 (N, H, W) in [0, 1].
-        crisp: Likewise.
-        binary: bool (N, H, W).
-        history: Loss of each pass of each image, N arrays float32 (passes,).
-    """
-
-    smooth: npt.NDArray[np.float16]
-    crisp: npt.NDArray[np.float16]
-    binary: npt.NDArray[np.bool_]
-    history: list[npt.NDArray[np.float32]]
-
-
-def find_masks(
-    classifier: Classifier,
-    images: Tensor,
-    targets: Tensor,
-    settings: Settings,
-    *,
-    seed: int,
-    progress: Callable[[int, int], None] | None = None,
-) -> FoundMasks:
-    """Optimises the masks of a batch and cleans them; of half the images at once where they do not fit into memory.
-
-    Args:
-        classifier: The network, entered.
-        images: (N, 3, H, W) in [0, 1].
-        targets: (N,) class indices.
-        settings: Options of the masks.
-        seed: Of random choices.
-        progress: Called with (passes done, passes in all).
-    """
-    found = None
-    try:
-        found = optimize(
-            classifier, images, targets, settings.masks, cleaning=settings.binary, seed=seed, progress=progress
-        )
-    except torch.OutOfMemoryError:
-        if len(images) == 1:
-            raise
-    if found is None:  # not above: the error holds on to what did not fit
-        return _in_halves(classifier, images, targets, settings, seed, progress)
-    smooth, crisp = (masks[:, 0].cpu().numpy().astype(np.float16) for masks in (found.smooth, found.crisp))
-    return FoundMasks(smooth, crisp, _binary(crisp, settings), [losses.numpy() for losses in found.history])
-
-
-def _in_halves(
-    classifier: Classifier,
-    images: Tensor,
-    targets: Tensor,
-    settings: Settings,
-    seed: int,
-    progress: Callable[[int, int], None] | None,
-) -> FoundMasks:
-    """The same masks with less memory: images do not influence each other, and share their random choices."""
-    half = len(images) // 2
-    say(f"  {len(images)} images at once do not fit into memory: {half} and {len(images) - half} (option masks.batch)")
-    if images.is_cuda:
-        torch.cuda.empty_cache()
-    first, second = (
-        find_masks(classifier, images[rows], targets[rows], settings, seed=seed, progress=progress)
-        for rows in (slice(half), slice(half, None))
-    )
-    return FoundMasks(
-        np.concatenate([first.smooth, second.smooth]),
-        np.concatenate([first.crisp, second.crisp]),
-        np.concatenate([first.binary, second.binary]),
-        first.history + second.history,
-    )
-
-
-def _binary(crisp: npt.NDArray[np.float16], settings: Settings) -> npt.NDArray[np.bool_]:
-    return np.stack([binarize(mask.astype(np.float32), settings.binary) for mask in crisp])
 
 
 def run_masks(
@@ -232,7 +146,7 @@ def _mask_batch(
         found = find_masks(classifier, images, wanted, settings, seed=seed, progress=moved)
     else:
         crisp = np.stack([read_mask(external, row, classifier) for row in batch]).astype(np.float16)
-        found = FoundMasks(crisp, crisp, _binary(crisp, settings), [np.zeros(0, np.float32) for _ in batch])
+        found = FoundMasks(crisp, crisp, clean(crisp, settings), [np.zeros(0, np.float32) for _ in batch])
     smooth, crisp, binary, history = found.smooth, found.crisp, found.binary, found.history
 
     p0 = probabilities(classifier, images, wanted)
@@ -260,57 +174,3 @@ def _mask_batch(
             )
         )
     return rows
-
-
-def _one_array(path: Path) -> npt.NDArray[Any]:
-    """The array of a file that is the mask: ``crisp``, ``mask``, or the first one; sides of 1 are left out.
-
-    Raises:
-        UserError: If the file holds none.
-    """
-    arrays = read_arrays(path, {"*": Array("fiub", None)})
-    name = next((name for name in ("crisp", "mask", *arrays) if name in arrays), None)
-    if name is None:
-        raise UserError(f"`masks`: {path} holds no array of numbers")
-    return arrays[name].squeeze()
-
-
-def _one_picture(path: Path) -> npt.NDArray[np.float32]:
-    """A mask drawn as a picture of any depth, (H, W) in [0, 1].
-
-    Raises:
-        UserError: If it cannot be read.
-    """
-    try:
-        pixels = read_image(path, reduce=False).pixels
-    except UnusableImageError as error:
-        raise UserError(f"`masks`: {path} cannot be used: {error}") from None
-    return np.asarray(pixels.convert("L"), dtype=np.float32) / np.float32(255)
-
-
-def read_mask(folder: Path, row: ImageRow, classifier: Classifier) -> npt.NDArray[np.float32]:
-    """A mask made elsewhere, (H, W) in [0, 1] in the frame: DIR/ID.npz or DIR/ID.png, white = salient.
-
-    A mask has the size of the frame, or that of the photograph, from which the frame is cut.
-
-    Raises:
-        UserError: If it is missing, has another size, or is no mask.
-    """
-    arrays_path, picture_path = folder / f"{row.id}.npz", folder / f"{row.id}.png"
-    if arrays_path.is_file():
-        values: npt.NDArray[np.float32] = _one_array(arrays_path).astype(np.float32)
-    elif picture_path.is_file():
-        values = _one_picture(picture_path)
-    else:
-        raise UserError(f"`masks`: {folder} has neither {row.id}.npz nor {row.id}.png")
-    if values.ndim != 2 or not np.isfinite(values).all() or values.min() < 0 or values.max() > 1:
-        raise UserError(f"`masks`: the mask of {row.id} is no (H, W) array in [0, 1]")
-    if values.shape == classifier.frame.size:
-        return values
-    if values.shape == (row.height, row.width):
-        grey = Image.fromarray((values * 255).round().astype(np.uint8))
-        return classifier.frame.cut(grey, nearest=True).astype(np.float32) / np.float32(255)
-    raise UserError(
-        f"`masks`: the mask of {row.id} is {values.shape[0]}x{values.shape[1]}, the frame is "
-        f"{classifier.frame.size[0]}x{classifier.frame.size[1]} and the photograph {row.height}x{row.width}"
-    )

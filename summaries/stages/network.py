@@ -9,6 +9,9 @@ import numpy.typing as npt
 
 from visual_summaries.clustering.descriptors.choose import deep_encoder
 from visual_summaries.clustering.options import count_neighbours
+from visual_summaries.masks.attribution.names import METHODS
+from visual_summaries.masks.attribution.registry import check_network
+from visual_summaries.masks.attribution.unsuitable import UnsuitableNetworkError
 from visual_summaries.masks.errors import UnusableImageError, UserError
 from visual_summaries.masks.inputs.folders import list_images
 from visual_summaries.masks.inputs.reading import read_image
@@ -20,14 +23,14 @@ from visual_summaries.summaries.progress import say
 from visual_summaries.summaries.settings import Settings
 
 
-def examine_network(folder: Path, classifier: Classifier, settings: Settings, *, gradients: bool) -> list[str]:
+def examine_network(folder: Path, classifier: Classifier, settings: Settings, *, makes_masks: bool) -> list[str]:
     """Checks the network on the first pictures of a class folder, and says what is converted or left out.
 
     Args:
         folder: Images of one class; where none can be read there is nothing to check, and the images stage says why.
         classifier: Entered.
-        settings: How parts are described and which pairs are matched.
-        gradients: Whether masks are made.
+        settings: How masks are made, how parts are described, and which pairs are matched.
+        makes_masks: Whether masks are made here, not elsewhere.
 
     Returns:
         What was said, for the record.
@@ -38,7 +41,9 @@ def examine_network(folder: Path, classifier: Classifier, settings: Settings, *,
     frames = first_frames(folder, classifier)
     if not frames:
         return list(classifier.notes)
-    notes = examine(classifier, frames, gradients=gradients)
+    notes = examine(classifier, frames, gradients=makes_masks and settings.attribution.gradients)
+    if makes_masks:
+        check_attribution(classifier, settings.attribution.method)
     if not feature_layers(classifier):
         if count_neighbours(settings.similarity.pairs) is not None:
             raise UserError("the network puts out no feature map to find an image's nearest by: give `pairs` all")
@@ -48,6 +53,26 @@ def examine_network(folder: Path, classifier: Classifier, settings: Settings, *,
     for note in notes:
         say(f"model: {note}")
     return notes
+
+
+def check_attribution(classifier: Classifier, method: str) -> None:
+    """Checks that an attribution works on a network.
+
+    Args:
+        classifier: Need not be entered.
+        method: Name of the attribution.
+
+    Raises:
+        UserError: If it does not.
+    """
+    try:
+        with classifier:
+            check_network(method, classifier)
+    except UnsuitableNetworkError as error:
+        others = ", ".join(name for name in METHODS if name != method)
+        raise UserError(
+            f"`attribution` {method} does not work on this network: {error}; give another one ({others})"
+        ) from None
 
 
 def first_frames(folder: Path, classifier: Classifier, count: int = 2) -> list[npt.NDArray[np.uint8]]:

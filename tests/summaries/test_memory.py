@@ -16,7 +16,7 @@ from visual_summaries.masks.networks.classifier import Classifier, Normalisation
 from visual_summaries.masks.perturbation.schedule import preset
 from visual_summaries.summaries.files import write_csv, write_json, write_png
 from visual_summaries.summaries.settings import Settings
-from visual_summaries.summaries.stages.masks import find_masks
+from visual_summaries.summaries.stages.find_masks import find_masks
 from visual_summaries.summaries.store import ImageRow, Run, frame_path
 
 ROOT = Path(__file__).parents[2]
