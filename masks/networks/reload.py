@@ -17,7 +17,8 @@ import msgspec
 from visual_summaries.masks.errors import UserError
 from visual_summaries.masks.networks.classifier import Classifier
 from visual_summaries.masks.networks.input_options import InputFormat
-from visual_summaries.masks.networks.models import LITE_SIZES, choose_device, load_classifier
+from visual_summaries.masks.networks.libraries import is_of_library
+from visual_summaries.masks.networks.models import choose_device, load_classifier
 
 
 @dataclass(frozen=True)
@@ -78,11 +79,6 @@ def load_recorded(
             raise UserError(f"{given} is not the network that {path} was made with, which was {record.spec!r}")
         raise UserError(f"{record.spec} is not the network any more that {path} was made with: give another `out`")
     return classifier
-
-
-def is_of_library(spec: str) -> bool:
-    """Whether a specification names a network of a library, so that loading it runs no file of a user's."""
-    return spec in ("demo", *LITE_SIZES) or spec.startswith(("demo:", "torchvision:", "timm:"))
 
 
 def _is_file(name: str | Path) -> bool:

@@ -11,8 +11,6 @@ A last layer of another number of classes is replaced where the user gives that 
 
 from __future__ import annotations
 
-import pickle
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,82 +21,12 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from visual_summaries.masks.errors import UserError
-from visual_summaries.masks.networks.text_files import why_no_file
+from visual_summaries.masks.networks.state_dicts import SAVE, read_state_dicts
 
 WRAPPERS = ("module", "_orig_mod", "model", "net", "network")
 """Names under which a network usually stands in another module, beside losses and metrics."""
 
 _COUNTERS = ("num_batches_tracked", "total_ops", "total_params")  # of batch norm in training, of profilers
-_EXTRA = "_extra_state"  # what get_extra_state() of a module gave, of any type
-_DEPTH = 4  # keys below each other under which a state dict is looked for
-_SAVE = "save network.state_dict() and give that file"
-
-
-def read_state_dicts(path: Path) -> list[tuple[str, dict[str, Any]]]:
-    """The state dicts in a file, read without running any code in it.
-
-    Returns:
-        The keys under which each lies, joined by dots (empty for the file itself), and the state dict, a tensor at
-        least and whatever stands beside it; averaged ones, with ``ema`` in their keys, last.
-
-    Raises:
-        UserError: If the file is not there, is damaged, holds Python objects or no state dict.
-    """
-    what = f"`weights` {path}"
-    reason = why_no_file(path)
-    if reason:
-        raise UserError(f"{what} {reason}")
-    found = list(_state_dicts(_read(path, what), "", _DEPTH, set()))
-    if not found:
-        raise UserError(f"{what} is no state dict: {_SAVE}")
-    return sorted(found, key=lambda item: "ema" in item[0].lower())
-
-
-def _read(path: Path, what: str) -> Any:
-    try:
-        with path.open("rb") as file:
-            start = file.read(9)
-        if not start:
-            raise UserError(f"{what} is empty (0 bytes): save it again")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            if path.suffix.lower() == ".safetensors" or _begins_as_safetensors(start, path.stat().st_size):
-                from safetensors.torch import load_file
-
-                return load_file(path)
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except UserError:
-        raise
-    except pickle.UnpicklingError:
-        raise UserError(
-            f"{what} holds Python objects, or is no weights file; it is not opened because that could run code: {_SAVE}"
-        ) from None
-    except Exception as error:  # a damaged file raises whatever its reader stumbles over
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-        if "torchscript" in lines[0].lower():
-            raise UserError(f"{what} is a TorchScript network: {_SAVE}") from None
-        raise UserError(f"{what} cannot be read: {lines[0][:200]}") from None
-
-
-def _begins_as_safetensors(start: bytes, size: int) -> bool:
-    """Whether a file begins with the length of a JSON header, and the header."""
-    return start[8:] == b"{" and int.from_bytes(start[:8], "little") <= size - 8
-
-
-def _state_dicts(content: Any, key: str, depth: int, seen: set[int]) -> Iterator[tuple[str, dict[str, Any]]]:
-    if not isinstance(content, Mapping) or id(content) in seen:
-        return
-    seen.add(id(content))
-    named = {name: value for name, value in content.items() if isinstance(name, str)}
-    below = [
-        found
-        for name, value in named.items()
-        if depth > 1 and not name.endswith(_EXTRA)
-        for found in _state_dicts(value, f"{key}.{name}".lstrip("."), depth - 1, seen)
-    ]
-    if not below and any(isinstance(value, Tensor) for value in named.values()):
-        yield key, named
-    yield from below
 
 
 @dataclass(frozen=True)
@@ -240,7 +168,7 @@ def _taken(fit: Fit, rivals: list[Fit], path: Path) -> list[str]:
     if fit.left_out and beside:
         raise UserError(
             f"`weights` {path} holds more than one network that fits, under {fit.prefix!r} and {beside[0].prefix!r}: "
-            f"{_SAVE} of one"
+            f"{SAVE} of one"
         )
     notes = []
     if fit.key:

@@ -14,7 +14,8 @@ from timm.data import create_transform, resolve_data_config
 
 from visual_summaries.masks.errors import UserError
 from visual_summaries.masks.networks.input_options import InputFormat
-from visual_summaries.masks.networks.models import _timm_frame, load_classifier
+from visual_summaries.masks.networks.libraries import _timm_frame
+from visual_summaries.masks.networks.models import load_classifier
 
 NET = """
 import random

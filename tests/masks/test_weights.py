@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from visual_summaries.masks.errors import UserError
 from visual_summaries.masks.networks.input_options import InputFormat
 from visual_summaries.masks.networks.models import load_classifier
-from visual_summaries.masks.networks.weights import load_weights, read_state_dicts
+from visual_summaries.masks.networks.state_dicts import read_state_dicts
+from visual_summaries.masks.networks.weights import load_weights
 
 State = dict[str, Tensor]
 
