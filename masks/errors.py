@@ -1,22 +1,22 @@
-"""The errors with a meaning of their own: wrong use, a batch that was not finished, a file that is no image."""
+"""The project's own errors: wrong use, an unfinished batch, a file that cannot be used as an image."""
 
 from __future__ import annotations
 
 import errno
 
 LONGEST_REASON = 200
-"""Characters of a reason; decoders put whole blocks of a file into their messages."""
+"""Longest reason in characters; messages of decoders may contain whole blocks of a file."""
 
 
 class UserError(ValueError):
-    """Wrong input or wrong use: one line that names what is wrong and what would do.
+    """Wrong input or wrong use: one line that says what is wrong and what to do.
 
     The command line prints it and exits with status 2, without a traceback.
     """
 
 
 class UnfinishedError(Exception):
-    """Something of a batch could not be done, for no fault of the user's: one line that says what.
+    """A part of a batch could not be done, without a fault of the user: one line that says what.
 
     The command line prints it and exits with status 1.
     """
@@ -25,7 +25,7 @@ class UnfinishedError(Exception):
 class UnusableImageError(ValueError):
     """A file that cannot be used as an image; the message is the reason that is recorded.
 
-    Reasons come from decoders and from names of files: they are made one line of printable characters.
+    Reasons contain messages of decoders and names of files. They are shortened to one line of printable characters.
     """
 
     def __init__(self, reason: str) -> None:
@@ -34,7 +34,7 @@ class UnusableImageError(ValueError):
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether an error is that nothing more can be written: it will happen to the rest of a batch, too.
+    """Whether an error means that the disk is full, so that the rest of a batch would fail, too.
 
     Examples:
         >>> is_disk_full(OSError(errno.ENOSPC, "No space left on device")), is_disk_full(ValueError())

@@ -1,8 +1,8 @@
-"""Which files a class folder holds, which class folders a root holds, and the id that each file gets.
+"""The class folders of a root, the files of a class folder, and the id of each file.
 
-Folders are taken as they are: hidden ones, those that other programs make beside photographs, and those without any
-picture are passed over with a line; a class whose pictures lie one folder deeper is found. Whatever else is a file is
-listed, broken links included, so that it is on record when it cannot be read.
+Hidden folders, folders that other programs create beside photographs, and folders without pictures are skipped with a
+message. A class whose pictures are one folder deeper is found. Every other file is listed, including broken links, so
+that the run records why it cannot be read.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from visual_summaries.masks.inputs.ids import safe_id
 MADE_BY_PROGRAMS = frozenset(
     ("@eaDir", "@Recycle", "#recycle", "$RECYCLE.BIN", "System Volume Information", "__MACOSX", "lost+found")
 )
-"""Folders that file servers, archives and file systems put beside photographs; some hold previews of them."""
+"""Folders that file servers, archives and file systems create beside photographs; some hold previews of them."""
 
 NESTED = "images"
-"""The folder inside a class folder that some collections keep the pictures of the class in."""
+"""The subfolder of a class folder in which some collections keep its pictures."""
 
 RECORD = "run.json"
-"""What a folder that this program wrote holds: its pictures are results, no photographs."""
+"""A file in every folder that this program writes: pictures there are results, not photographs."""
 
 _log = logging.getLogger(__name__)
 
@@ -36,8 +36,8 @@ class ImageFile:
     """A file of the class folder, before it is read.
 
     Attributes:
-        id: The file's name without its suffix; with the suffix where two files would share an id, and made safe (see
-            `masks.inputs.ids`) with a part of its hash where it is not.
+        id: The file's name without its suffix; with the suffix if two files would share an id; with unsafe characters
+            replaced and a part of its hash added (see `masks.inputs.ids`).
         path: The file.
     """
 
@@ -46,23 +46,23 @@ class ImageFile:
 
 
 def _is_picture(path: Path) -> bool:
-    """Whether a file's suffix is one of a format that is read."""
+    """Whether a file has the suffix of a supported format."""
     from visual_summaries.masks.inputs.reading import is_image_name  # here, because decoders are slow to import
 
     return is_image_name(path)
 
 
 def class_folders(folder: Path) -> list[Path]:
-    """The class folders of a root: a folder with no picture directly in it.
+    """The class folders of a root, which is a folder without pictures directly in it.
 
-    What is passed over is told in a line.
+    Skipped folders are logged.
 
     Returns:
-        The folders with pictures in sorted order, or an empty list where the folder itself is a class folder.
+        The folders with pictures in sorted order, or an empty list if the folder itself is a class folder.
 
     Raises:
-        UserError: If the folder is not there or is not a folder, holds pictures as well as class folders, or has its
-            class folders in a folder ``images``.
+        UserError: If the folder does not exist or is a file, holds both pictures and class folders, or has its class
+            folders in a subfolder ``images``.
     """
     files, folders = _look_into(folder)
     pictures = [file for file in files if _is_picture(file)]
@@ -90,12 +90,13 @@ def class_folders(folder: Path) -> list[Path]:
 
 
 def list_images(folder: Path) -> list[ImageFile]:
-    """All visible files of a class folder, sorted by name, each with an id of its own.
+    """All visible files of a class folder, sorted by name, each with a unique id.
 
-    Where no picture is directly in it, but all are in one folder in it, as in ``CLASS/images``, that is looked into.
+    If the folder has no pictures directly in it, but one of its subfolders has, as in ``CLASS/images``, the files of
+    the subfolder are included.
 
     Raises:
-        UserError: If the folder is not there, or holds no file at all, or several folders with pictures.
+        UserError: If the folder does not exist, is empty, or has several subfolders with pictures.
     """
     files, folders = _look_into(folder)
     if not any(map(_is_picture, files)):
@@ -121,12 +122,12 @@ def list_images(folder: Path) -> list[ImageFile]:
 
 
 def _key(name: str) -> str:
-    """What is the same for names that some file system takes for one."""
+    """The same text for names that some file systems do not distinguish."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
 def _look_into(folder: Path) -> tuple[list[Path], list[Path]]:
-    """The visible files of a folder, whatever they are, and its folders, each sorted by name."""
+    """The visible files of a folder, of any kind, and its subfolders, each sorted by name."""
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
         raise UserError(f"{folder} {what}: give a folder of images of one class")
@@ -146,13 +147,13 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
     except OSError:
-        return False  # it is listed as a file, whose reason says what is wrong with it
+        return False  # listed as a file, which cannot be read; the reason is recorded then
 
 
 def _holds_pictures(folder: Path, *, deeper: bool) -> bool:
-    """Whether a folder has a picture directly in it, or one folder deeper; a folder that cannot be read has.
+    """Whether a folder has a picture directly in it, or one folder deeper; True for a folder that cannot be read.
 
-    A class that cannot be read is then reported when it is run, and not passed over as if nothing were in it.
+    A class that cannot be read is then reported when it is run, instead of being skipped as empty.
     """
     try:
         files, folders = _look_into(folder)

@@ -1,7 +1,7 @@
-"""Ids of images and paths of files, as they stand in tables and in the names of files.
+"""Ids of images and paths of files, as they are written in tables and file names.
 
-An id becomes the name of files of a run (ID.png, ID.npz), so it is a plain file name: short enough for a suffix and
-the suffix of a temporary file, without separators, and never hidden. Paths are recorded as text.
+An id is part of file names of a run (ID.png, ID.npz). It is therefore a plain file name, short enough for a suffix and
+the suffix of a temporary file, without separators, and not hidden. Paths are recorded as text.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ MAX_ID_BYTES = 220
 
 
 def is_safe_id(text: str) -> bool:
-    r"""Whether a text may be the id of an image: a plain file name that leads nowhere else.
+    r"""Whether a text can be the id of an image: a plain file name.
 
-    Not empty, at most :data:`MAX_ID_BYTES` of UTF-8, no ``/`` or ``\``, no control characters, no lone surrogates (what
-    Python makes of bytes that are no UTF-8), not beginning with a dot.
+    Not empty, at most :data:`MAX_ID_BYTES` of UTF-8, no ``/`` or ``\``, no control characters, no lone surrogates
+    (Python's form of bytes that are not UTF-8), no dot at the start.
 
     Examples:
         >>> [is_safe_id(text) for text in ("n03028079_12", "../../x", ".hidden", "a/b", "")]
@@ -46,7 +46,7 @@ def check_id(text: str) -> None:
 
 
 def safe_id(text: str) -> str:
-    """A text itself where it may be an id; else what is left of it, with a hash that tells it from others.
+    """A text itself if it can be an id; otherwise its safe characters, with a hash that makes it unique.
 
     Examples:
         >>> safe_id("n03028079_12"), safe_id("../x")
@@ -60,10 +60,10 @@ def safe_id(text: str) -> str:
 
 
 def recorded_path(path: Path) -> str:
-    """A path as it stands in tables: itself, or a file URI where it is no text of one line.
+    """A path as it is written in tables: itself, or a file URI if it is not one line of text.
 
-    Names that are no UTF-8 can be written neither into a table nor into JSON, and control characters would be read as
-    other lines. The URI holds all bytes; :func:`path_on_record` gives the path.
+    Names that are not UTF-8 cannot be written to a table or to JSON, and control characters would break its lines. The
+    URI keeps all bytes; :func:`path_on_record` restores the path.
 
     Examples:
         >>> recorded_path(Path("photos/a.jpg"))
@@ -76,7 +76,7 @@ def recorded_path(path: Path) -> str:
 
 
 def path_on_record(text: str) -> Path:
-    r"""The path that :func:`recorded_path` put on record.
+    r"""The path that :func:`recorded_path` recorded.
 
     Examples:
         >>> path_on_record(recorded_path(Path("/photos/line\nbreak.jpg"))) == Path("/photos/line\nbreak.jpg")

@@ -1,7 +1,7 @@
-"""The frame: what of a photograph a network sees.
+"""The frame: the part of a photograph that a network gets.
 
-Files become photographs in `masks.inputs.reading`, folders become files in `masks.inputs.folders`; both can be imported
-from here, too.
+`masks.inputs.folders` lists the files of a folder, `masks.inputs.reading` reads a file as a photograph; both can be
+imported from here, too.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ INTERPOLATIONS = {
 
 
 MUCH_LARGER = 16
-"""Resized photographs of more than so many times the frame's pixels are never made in full; a panorama of 8 to 1 is
-about 10 times as large as its frame."""
+"""If resizing would give more than this many times the frame's pixels, only the crop is computed. A panorama of 8 to 1
+has about 10 times as many."""
 
 
 @dataclass(frozen=True)
 class Frame:
-    """How a photograph becomes what the network sees: resize, then centre crop.
+    """How a photograph becomes the network's input: resize, then centre crop.
 
     Attributes:
         size: (H, W) of the frame in pixels.

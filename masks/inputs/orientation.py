@@ -1,7 +1,7 @@
-"""Which side of a photograph is up: the EXIF orientation, read by itself.
+"""The EXIF orientation of a photograph.
 
-Only the one tag is looked for, in the first directory of the EXIF, so that damage elsewhere in it, which is common,
-costs neither the picture nor its orientation. Without EXIF, the orientation of an XMP packet counts, as in Pillow.
+Only this tag is read, from the first directory of the EXIF data. Damage in other tags, which is common, then affects
+neither the picture nor its orientation. Without EXIF, the orientation in an XMP packet is used, as in Pillow.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ TRANSPOSES = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What makes a photograph of each orientation upright."""
+"""The operation that makes a photograph of each orientation upright."""
 
 INTEGERS = {1: "B", 3: "H", 4: "I"}
-"""Types of a TIFF field that hold an unsigned integer, as letters of struct."""
+"""TIFF field types of unsigned integers, as format letters of `struct`."""
 
 
 def read_orientation(image: Image.Image) -> int:
-    """Orientation of a loaded image, 1 to 8; 1 where none can be read."""
+    """Orientation of a loaded image, 1 to 8; 1 if none can be read."""
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         found = image.tag_v2.get(TAG)
     else:
@@ -41,13 +41,17 @@ def read_orientation(image: Image.Image) -> int:
 
 
 def find_orientation(exif: bytes) -> int | None:
-    r"""Value of the orientation in the first directory of an EXIF block, which is a small TIFF file.
+    r"""The orientation in the first directory of an EXIF block, which is a small TIFF file.
 
     Args:
-        exif: With or without ``Exif\0\0`` before it.
+        exif: With or without ``Exif\0\0`` at its start.
 
     Returns:
-        The value, or None where the tag is not there or not readable.
+        The value, or None if the tag is missing or not readable.
+
+    Examples:
+        >>> find_orientation(b"II*\0" + struct.pack("<IHHHIHH", 8, 1, TAG, 3, 1, 6, 0))
+        6
     """
     data = re.sub(b"^(Exif\x00\x00){1,2}", b"", exif)
     order = {b"II": "<", b"MM": ">"}.get(data[:2])
@@ -65,7 +69,7 @@ def find_orientation(exif: bytes) -> int | None:
 
 
 def turned(pixels: Image.Image, orientation: int) -> Image.Image:
-    """A photograph made upright."""
+    """The upright photograph."""
     return pixels.transpose(TRANSPOSES[orientation]) if orientation in TRANSPOSES else pixels
 
 
@@ -73,7 +77,7 @@ def _exif(image: Image.Image) -> bytes:
     found = image.info.get("exif")
     if isinstance(found, bytes):
         return found
-    text = image.info.get("Raw profile type exif")  # how older programs put EXIF into a PNG: hexadecimal
+    text = image.info.get("Raw profile type exif")  # EXIF in a PNG of older programs, hexadecimal
     if isinstance(text, str):
         digits = re.sub(r"[^0-9a-fA-F]", "", "".join(text.split("\n")[3:]))
         return bytes.fromhex(digits[: len(digits) // 2 * 2])

@@ -1,9 +1,9 @@
-"""Reads one file as a photograph: whatever is wrong with it becomes the reason that is recorded.
+"""Reads one file as a photograph; every fault of a file becomes a reason that is recorded.
 
-Only formats that photographs come in are read, so that no file, whatever its name, reaches a decoder that starts
-another program. The size is taken from the file's header and checked before anything is decoded. The EXIF orientation
-is read by itself: what else is damaged in the EXIF costs neither the picture nor its orientation. Very large
-photographs are reduced while or after they are decoded; their recorded size stays that of the file.
+Only usual formats of photographs are read, so that no file reaches a decoder that starts another program. The size in
+the file's header is checked before anything is decoded. The EXIF orientation is read separately, so that other damage
+in the EXIF data does not matter. Very large photographs are reduced during or after decoding; the recorded size is that
+of the file.
 """
 
 from __future__ import annotations
@@ -27,28 +27,28 @@ from visual_summaries.masks.inputs.orientation import read_orientation, turned
 from visual_summaries.masks.inputs.rgb import count_bits, has_wide_colours, is_dark, swap_bytes, to_rgb
 
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "AVIF", "JPEG2000")
-"""What a collection of photographs holds; all are decoded in this process. AVIF where Pillow's build has it."""
+"""Usual formats of photographs, all decoded in this process; AVIF if Pillow was built with it."""
 
 MIN_SIDE = 32
-"""Images with a shorter side than this many pixels are recorded as skipped: no part can be seen in them."""
+"""Smallest side of an image in pixels; smaller images are skipped, because no part is visible in them."""
 
 MAX_ASPECT = 100
-"""Longest side over the shorter one. The widest panoramas are about 20; of more than 100 the frame shows nothing."""
+"""Largest ratio of the longer to the shorter side. The widest panoramas have about 20."""
 
 MAX_PIXELS = 1 << 28
-"""Pixels of a photograph, 268 million: 1 GiB once decoded. The largest sensors of telephones have 200 million."""
+"""Largest photograph, 268 million pixels: 1 GiB when decoded. The largest sensors of telephones have 200 million."""
 
 HEAVY = {"WEBP": 1 << 27, "AVIF": 1 << 27, "JPEG2000": 100 << 20}
-"""Lower limits, all above 100 million, where decoding itself takes 12 to 20 bytes a pixel: 2 GiB at most, too."""
+"""Lower limits in pixels for formats whose decoders need 12 to 20 bytes a pixel: 2 GiB at most."""
 
 LARGE = 1 << 26
-"""Photographs of more pixels (67 million, 256 MiB decoded) are reduced by 2, 4 or 8 a side; no others are."""
+"""Photographs of more pixels (67 million, 256 MiB decoded) are reduced by 2, 4 or 8 on each side."""
 
 MAX_BYTES = 1 << 31
-"""Largest file: twice what an uncompressed picture of :data:`MAX_PIXELS` takes with 8 bits, so that 16 bits fit."""
+"""Largest file: room for an uncompressed picture of :data:`MAX_PIXELS` with 16 bits per colour."""
 
 MAX_SCANS = 1000
-"""Scans of a progressive JPEG; photographs have about ten, each costs a pass over all pixels."""
+"""Most scans of a progressive JPEG. Photographs have about ten; each costs a pass over all pixels."""
 
 _guard = threading.RLock()
 
@@ -61,7 +61,7 @@ class Photograph:
         pixels: RGB, orientation applied; smaller than ``size`` for a very large photograph.
         sha256: Hash of the file's bytes.
         size: (width, height) of the photograph in pixels, orientation applied.
-        note: What was done to its values that a reader of the run should know; mostly empty.
+        note: A conversion of its values that should be recorded; mostly empty.
     """
 
     pixels: Image.Image
@@ -70,7 +70,7 @@ class Photograph:
     note: str = ""
 
     def hash_pixels(self) -> str:
-        """Hash of the size and of the decoded pixels: the same for one picture in two files."""
+        """Hash of the size and of the decoded pixels: the same for the same picture in different files."""
         found = hashlib.sha256(repr(self.size).encode())
         width, height = self.pixels.size
         rows = max(1, (1 << 22) // width)
@@ -87,7 +87,7 @@ def readable() -> tuple[str, ...]:
 
 
 def is_image_name(path: Path) -> bool:
-    """Whether a file's suffix is one of a format that is read.
+    """Whether a file has the suffix of a supported format.
 
     Examples:
         >>> is_image_name(Path("church.JPG")), is_image_name(Path("notes.txt"))
@@ -110,7 +110,7 @@ def read_bytes(path: Path) -> bytes:
     """The bytes of a file.
 
     Raises:
-        UnusableImageError: If it is a broken link, no plain file, empty, too large or cannot be read.
+        UnusableImageError: If it is a broken link, not a plain file, empty, too large or cannot be read.
     """
     with _opened(path) as stream:
         return stream.read()
@@ -142,7 +142,7 @@ def read_image(path: Path, *, reduce: bool = True) -> Photograph:
         reduce: Whether a photograph of more than :data:`LARGE` pixels is reduced.
 
     Raises:
-        UnusableImageError: If the file is no image, is damaged, empty, too small or too large; the message is the
+        UnusableImageError: If the file is not an image, is damaged, empty, too small or too large; the message is the
             reason.
     """
     if not is_image_name(path):
@@ -159,7 +159,7 @@ def decode(data: bytes, *, reduce: bool = True) -> tuple[Image.Image, tuple[int,
         RGB pixels with the orientation applied, (width, height) of the full photograph, and a note on its values.
 
     Raises:
-        UnusableImageError: For whatever a decoder raises; the message is the reason.
+        UnusableImageError: For any error of a decoder; the message is the reason.
     """
     try:
         with warnings.catch_warnings():
@@ -178,10 +178,10 @@ def decode(data: bytes, *, reduce: bool = True) -> tuple[Image.Image, tuple[int,
 
 
 def open_image(data: bytes) -> ImageFile.ImageFile:
-    """Reads the header of a file, as one of :data:`FORMATS` or not at all."""
+    """Reads the header of a file in one of :data:`FORMATS`; other formats are not tried."""
     with _guard:
         before = Image.MAX_IMAGE_PIXELS
-        Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # Pillow stops above twice as many, whatever a user set
+        Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # Pillow's limit is twice as many
         try:
             return Image.open(io.BytesIO(data), formats=readable())
         finally:
@@ -215,13 +215,13 @@ def _decode(data: bytes, reduce: bool) -> tuple[Image.Image, tuple[int, int], st
     while reduce and full[0] * full[1] > LARGE * factor * factor:
         factor *= 2
     if factor > 1 and image.draft(None, (full[0] // factor, full[1] // factor)) is not None:
-        factor = 1  # the decoder of JPEG divides the sides itself, and never has all pixels
+        factor = 1  # the JPEG decoder reduces the picture while decoding
     wide = has_wide_colours(image)
     _load(image)
     orientation = read_orientation(image)
     upper: Image.Image = image
     if isinstance(image, TiffImagePlugin.TiffImageFile) and orientation > 4:
-        upper, full = image.copy(), (full[1], full[0])  # Pillow gives the size of a TIFF as it is after turning
+        upper, full = image.copy(), (full[1], full[0])  # Pillow gives the size of a TIFF after rotation
     lower = _lower_bytes(data) if wide and is_dark(upper) else None
     bits, note = 16, ""
     if lower is not None or upper.mode.startswith("I"):
@@ -240,6 +240,6 @@ def _lower_bytes(data: bytes) -> Image.Image:
 
 def _load(image: ImageFile.ImageFile) -> None:
     if isinstance(image, TiffImagePlugin.TiffImageFile):
-        # here Pillow turns a TIFF by its orientation, for which it reads and writes all other tags
+        # Pillow would rotate a TIFF here, and read and write all its tags for it
         image.load_end = lambda: None  # type: ignore[method-assign]
     image.load()

@@ -1,8 +1,8 @@
-"""Any mode of a decoded picture as 8-bit RGB, in strips, so that a second copy of a large picture is never made.
+"""Converts a decoded picture of any mode to 8-bit RGB, in strips, without a second copy of a large picture.
 
-Transparency is put on white, what a viewer shows. Values of 16 bits are divided by the power of two that makes their
-largest fit into 8: a picture that uses its 16 bits keeps the upper 8 of them, one with the 12 bits of a scanner or a
-microscope in a 16-bit file is not almost black. All values are treated alike, so that the strips do not show.
+Transparent pictures are put on white, as viewers show them. Values of 16 bits are divided by the power of two that
+makes the largest value fit into 8 bits. A picture that uses all 16 bits keeps the upper 8; one with 12 bits in 16,
+from a scanner or a microscope, does not become almost black. The divisor is the same for all strips.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from PIL import Image, ImageFile
 from visual_summaries.masks.errors import UnusableImageError
 
 STRIP = 1 << 22
-"""Pixels of a strip."""
+"""Pixels in a strip."""
 
 SWAPPED = {";16B": ";16L", ";16L": ";16B", ";16N": ";16B" if sys.byteorder == "little" else ";16L"}
-"""Order of the bytes of a 16-bit value under which Pillow finds the lower one where it takes the upper one."""
+"""Opposite byte orders: Pillow keeps the upper byte of a 16-bit value, with the opposite order the lower one."""
 
 
 def to_rgb(image: Image.Image, *, bits: int = 16, lower: Image.Image | None = None, factor: int = 1) -> Image.Image:
@@ -29,11 +29,15 @@ def to_rgb(image: Image.Image, *, bits: int = 16, lower: Image.Image | None = No
     Args:
         image: Any mode.
         bits: How many bits of 16-bit values are in use, 8 to 16 (see :func:`count_bits`).
-        lower: The lower bytes of an RGB or RGBA picture of 16 bits, whose upper ones ``image`` holds; None for others.
-        factor: The sides are divided by it, averaging squares of so many pixels.
+        lower: The lower bytes of an RGB or RGBA picture of 16 bits (``image`` holds the upper ones); else None.
+        factor: Both sides are divided by it, averaging squares of pixels.
 
     Raises:
-        UnusableImageError: For floating-point pixels, whose range nobody knows.
+        UnusableImageError: For floating-point pixels, whose range is unknown.
+
+    Examples:
+        >>> to_rgb(Image.new("LA", (2, 2), (0, 0))).getpixel((0, 0))  # transparent
+        (255, 255, 255)
     """
     if image.mode == "F":
         raise UnusableImageError("floating-point pixels: convert the file to 8 or 16 bits")
@@ -60,7 +64,7 @@ def _on_white(image: Image.Image) -> Image.Image:
 
 
 def _merged(upper: Image.Image, lower: Image.Image, bits: int) -> Image.Image:
-    """The values of 16-bit colours scaled to 8 bits; their transparency stays the upper byte."""
+    """The values of 16-bit colours scaled to 8 bits; of the transparency the upper byte is kept."""
     values = np.asarray(upper).astype(np.uint16)
     colours = (values[..., :3] << 8 | np.asarray(lower)[..., :3]) >> (bits - 8)
     values[..., :3] = colours
@@ -68,7 +72,7 @@ def _merged(upper: Image.Image, lower: Image.Image, bits: int) -> Image.Image:
 
 
 def strips(size: tuple[int, int], factor: int) -> Iterator[tuple[int, int, int, int]]:
-    """Boxes of the strips of a picture, from top to bottom, of a multiple of ``factor`` rows each but the last."""
+    """Boxes of the strips of a picture, from top to bottom; all but the last have a multiple of ``factor`` rows."""
     width, height = size
     rows = factor * max(1, STRIP // (width * factor))
     for top in range(0, height, rows):
@@ -76,7 +80,7 @@ def strips(size: tuple[int, int], factor: int) -> Iterator[tuple[int, int, int, 
 
 
 def has_wide_colours(image: ImageFile.ImageFile) -> bool:
-    """Whether a picture that is not yet loaded has 16-bit colours, of which Pillow keeps the upper byte alone."""
+    """Whether a picture that is not yet loaded has 16-bit colours, of which Pillow keeps only the upper byte."""
     modes = [_raw_mode(tile) for tile in image.tile]
     return image.mode in ("RGB", "RGBA") and bool(modes) and all(mode[-4:] in SWAPPED for mode in modes)
 
@@ -87,7 +91,7 @@ def is_dark(upper: Image.Image) -> bool:
 
 
 def swap_bytes(image: ImageFile.ImageFile) -> None:
-    """Makes a picture with wide colours that is not yet loaded give their lower bytes instead of the upper ones."""
+    """Makes Pillow keep the lower bytes of 16-bit colours in place of the upper ones, before loading."""
     tiles = []
     for tile in image.tile:
         mode = _raw_mode(tile)[:-4] + SWAPPED[_raw_mode(tile)[-4:]]
@@ -96,16 +100,20 @@ def swap_bytes(image: ImageFile.ImageFile) -> None:
 
 
 def _raw_mode(tile: Any) -> str:
-    """How the bytes of a tile are laid out; empty where its decoder knows by itself or cannot be told otherwise."""
+    """The raw mode, that is byte layout, of a tile; empty if its decoder has none that can be changed."""
     found = tile.args if isinstance(tile.args, str) else tile.args[0] if isinstance(tile.args, tuple) else ""
     return found if isinstance(found, str) and found.startswith("RGB") else ""
 
 
 def count_bits(image: Image.Image, lower: Image.Image | None = None) -> int:
-    """How many bits the values of a 16-bit picture use: the next power of two above the largest, 8 bits at least.
+    """The number of bits that the values of a 16-bit picture use, at least 8.
 
     Raises:
         UnusableImageError: For values below 0 or above 65535.
+
+    Examples:
+        >>> count_bits(Image.fromarray(np.array([[0, 4095]], np.uint16)))
+        12
     """
     largest = 0
     for box in strips(image.size, 1):

@@ -1,19 +1,29 @@
-"""Class lists as people have them, as labels in the order of the logits.
+"""Reads class lists in their usual forms, as labels in the order of the logits.
 
-A list comes as the attribute ``classes`` of a network or as a file:
+A list is the attribute ``classes`` of a network or a file:
 
+    ``["cat", "dog"]``                        in the order of the logits
+    ``{0: "cat", 1: "dog"}``                  names by index, as ``id2label`` of Hugging Face
+    ``{"cat": 0, "dog": 1}``                  indices by name, as ``class_to_idx`` of torchvision
+    ``{"classes": ["cat", "dog"]}``           any of these under the key ``classes``, ``id2label`` or ``class_to_idx``
+    ``{0: ["n02123045", "tabby"], ..}``       WordNet id and name by index, as Keras has it
+    lines ``cat``                             in the order of the logits; blank lines are skipped
+    lines ``0,cat``, ``cat,0``, ``0 cat``     if every line has its own index, from 0 on without a gap
+    lines ``n02123045 tabby``                 WordNet id and name, in the order of the logits
+    ========================================  ==========================================================
+    =======
     ========================================  ==========================================================
     ``["cat", "dog"]``                        in the order of the logits
     ``{0: "cat", 1: "dog"}``                  names by index, as ``id2label`` of Hugging Face
     ``{"cat": 0, "dog": 1}``                  indices by name, as ``class_to_idx`` of torchvision
     ``{"classes": ["cat", "dog"]}``           any of these under the key ``classes``, ``id2label`` or ``class_to_idx``
     ``{0: ["n02123045", "tabby"], ..}``       WordNet id and name by index, as Keras has it
-    lines ``cat``                             in the order of the logits; blank lines are left out
-    lines ``0,cat``, ``cat,0``, ``0 cat``     if each line has an index of its own, from 0 on without a gap
+    lines ``cat``                             in the order of the logits; blank lines are skipped
+    lines ``0,cat``, ``cat,0``, ``0 cat``     if every line has its own index, from 0 on without a gap
     lines ``n02123045 tabby``                 WordNet id and name, in the order of the logits
     ========================================  ==========================================================
 
-Nothing is a comment: ``#1`` may be a name. What has indices is ordered by them.
+There are no comments: ``#1`` may be a name. Entries with indices are ordered by them.
 """
 
 from __future__ import annotations
@@ -46,14 +56,14 @@ _HEADINGS = ("name", "names", "class", "classes", "label", "labels")
 
 
 def labels_of(classes: object, what: str) -> list[ClassLabel]:
-    """The labels that a list or a dictionary of class names stands for; none where it is None or empty.
+    """The labels of a list or dictionary of class names; none if it is None or empty.
 
     Args:
         classes: See the module's table.
         what: Where it comes from, for messages.
 
     Raises:
-        UserError: If it is no such list: a text, a set, a dictionary whose indices have gaps, an entry without a name.
+        UserError: If it is not such a list: a text, a set, a dictionary with gaps in its indices, an empty name.
 
     Examples:
         >>> [label.name for label in labels_of({"dog": 1, "cat": 0}, "my list")]
@@ -93,7 +103,7 @@ def _by_index(classes: Mapping[Any, Any], what: str) -> list[Any]:
     """The names of a dictionary in the order of its indices, which are its keys or its values."""
     keys, values = list(classes), list(classes.values())
     if all(isinstance(key, str) for key in keys) and all(_index(value) is not None for value in values):
-        # names that are numbers: {"0": 1} gives the class of the name 0, {"0": "1"} that of the index 0
+        # names may be numbers: in {"0": 1} the key is the name, in {"0": "1"} the index
         texts = all(isinstance(value, str) for value in values) and all(_index(key) is not None for key in keys)
         return _ordered(keys, values, what) if texts else _ordered(values, keys, what)
     return _ordered(keys, values, what)
@@ -116,7 +126,7 @@ def read_classes(path: Path) -> list[ClassLabel]:
     """The labels of a class list in a file; see the module's table.
 
     Raises:
-        UserError: If the file cannot be read or is no class list.
+        UserError: If the file cannot be read or is not a class list.
     """
     what = f"the class list {path}"
     text = read_text(path, "the class list")
@@ -134,13 +144,13 @@ def read_classes(path: Path) -> list[ClassLabel]:
 
 
 def _literal(text: str, what: str) -> Any:
-    """The list or dictionary in JSON, or as Python writes it."""
+    """The list or dictionary in JSON or in Python's notation."""
     try:
         return parse_json(text)
     except json.JSONDecodeError as error:
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of backslashes in names
+                warnings.simplefilter("ignore")  # about backslashes in names
                 return ast.literal_eval(text.strip())
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             raise UserError(f"{what} begins as JSON, but is none: {str(error).splitlines()[0]}") from None
@@ -149,7 +159,7 @@ def _literal(text: str, what: str) -> Any:
 
 
 def _table(text: str, what: str) -> list[Any]:
-    """The entries of a table with a name, an index or both in each row, and perhaps WordNet ids and a heading."""
+    """The entries of a table with a name, an index or both in each row; WordNet ids and a heading are optional."""
     try:
         found = [fields for _, fields in rows(text)]
     except ValueError as error:
@@ -171,14 +181,14 @@ def _table(text: str, what: str) -> list[Any]:
 
 
 def _entry(fields: list[str]) -> Any:
-    """A name, with the WordNet id that stands beside it; commas without quotes are part of the name."""
+    """A name, with the WordNet id in another field of the row; commas without quotes are part of the name."""
     ids = [field for field in fields if WORDNET.fullmatch(field)]
     names = [field for field in fields if field and field not in ids]
     return [ids[0], ", ".join(names)] if len(ids) == 1 and names else ", ".join(fields)
 
 
 def _listed(lines: list[str], what: str) -> list[Any]:
-    """The entries of lines, which may each begin with a WordNet id, or have an index of their own."""
+    """The entries of lines, which may each begin with a WordNet id or have an index."""
     synsets = [_SYNSET.fullmatch(line) for line in lines]
     if all(synsets):
         return [match.groups() for match in synsets if match]

@@ -1,10 +1,9 @@
 """Names of classes: the labels of a network, and which of them a text means.
 
-A text is a folder's name or what somebody typed. It is compared in this order, and the first comparison that finds
-a class decides: with the names to the letter (the whole name or WordNet id, then one of the synonyms between commas),
-with the names without regard to case, Unicode form, underscores and surrounding space (whole, then synonyms), and as
-an index. A number that is the name of one class and the index of another is refused; ``name:3`` and ``index:3`` say
-which is meant.
+A text is a folder's name or the user's input. The first of these comparisons that finds a class decides: exact (the
+whole name or WordNet id, then one of the synonyms between commas); without regard to case, Unicode form, underscores
+and surrounding space (whole name, then synonyms); as an index. A number that is the name of one class and the index of
+another is an error; ``name:3`` and ``index:3`` say which is meant.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ def numbered(names: Sequence[str]) -> list[ClassLabel]:
 
 
 def normalised(text: str) -> str:
-    """A name as names are compared: composed Unicode, no case, ``_`` as a space, single spaces, no byte-order mark.
+    """The form in which names are compared: composed Unicode, no case, ``_`` as a space, no byte-order mark.
 
     Examples:
         >>> normalised("Tow_Truck ")
@@ -65,8 +64,8 @@ def find_class(text: str, labels: Sequence[ClassLabel], count: int) -> int | Non
         The index, or None for ``predicted``.
 
     Raises:
-        UnknownClassError: If no class is meant; it names those that are like it.
-        UserError: If more than one is meant, or an index is out of range.
+        UnknownClassError: If no class matches; it names similar ones.
+        UserError: If several classes match, or an index is out of range.
 
     Examples:
         >>> labels = [ClassLabel(0, "tench, Tinca tinca", "n01440764"), ClassLabel(1, "gas pump")]
@@ -111,7 +110,7 @@ def _number(text: str) -> int | None:
 
 
 def synonyms(name: str) -> list[str]:
-    """The synonyms in a class's name, which stand between commas.
+    """The synonyms in a class's name, which are separated by commas.
 
     Examples:
         >>> synonyms("tench, Tinca tinca")
@@ -152,7 +151,7 @@ def _without_zeros(text: str) -> str:
 
 
 def _close(wanted: str, labels: Sequence[ClassLabel]) -> list[str]:
-    """Up to three names of classes that a text may have meant: its singular or plural, otherwise similar spellings."""
+    """Up to three names of classes that a text may mean: its singular or plural, otherwise similar spellings."""
     names = {normalised(part): part for label in reversed(labels) for part in synonyms(label.name)}
     inflected = [names[form] for form in _other_numbers(wanted) if form in names]
     inflected += [names[name] for name in names if wanted in _other_numbers(name) and names[name] not in inflected]
@@ -160,7 +159,7 @@ def _close(wanted: str, labels: Sequence[ClassLabel]) -> list[str]:
 
 
 def _other_numbers(word: str) -> Iterator[str]:
-    """What the singular of an English word may be."""
+    """Possible singulars of an English word."""
     for plural, singular in (
         ("s", ""),
         ("es", ""),
@@ -176,17 +175,17 @@ def _other_numbers(word: str) -> Iterator[str]:
 
 
 def read_class_map(path: Path) -> dict[str, str]:
-    """Which class each folder of a root holds, where folders are not named after classes.
+    """The class of each folder of a root, if folders are not named after classes.
 
     Args:
         path: A JSON object ``{"ants": "ant"}``, or a table with a folder and a class in each row (``ants,ant``; commas,
             semicolons or tabs; a first row ``folder,class`` is a heading).
 
     Returns:
-        The class of each folder's name, as written there.
+        The class for each folder name, as written in the file.
 
     Raises:
-        UserError: If the file cannot be read, is neither, or says two things of one folder.
+        UserError: If the file cannot be read, is neither, or gives one folder two classes.
     """
     text = read_text(path, "the class map")
     fault = (
@@ -221,10 +220,10 @@ def read_class_map(path: Path) -> dict[str, str]:
 
 
 def mapped_class(folder: str, classes: Mapping[str, str]) -> str:
-    """The class that a map gives a folder, by its name to the letter or normalised; its own name where it gives none.
+    """The class that a map gives a folder, by its exact or normalised name; the folder's own name if it has none.
 
     Raises:
-        UserError: If two names in the map are the folder's when normalised, and their classes differ.
+        UserError: If two names in the map match the folder's when normalised, and their classes differ.
 
     Examples:
         >>> mapped_class("ANTS", {"ants": "ant"}), mapped_class("bees", {"ants": "ant"})

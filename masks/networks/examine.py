@@ -1,9 +1,9 @@
-"""A last look at a network before any work: two real frames, one of them twice.
+"""Checks a network on two real inputs before any work.
 
-Entering a classifier has found out how its network is asked (``masks/probe.py``). What only real pictures show is
-checked here, at less than the time of one pass of the mask stage over a batch: that weights and logits are finite, that
-the same picture gives the same twice, that a gradient reaches the input, that there are as many class names as logits,
-and whether batch norms can be fused.
+Entering a classifier has found out how its network is called (see `masks.networks.probe`). What only real inputs show
+is checked here, in less time than one pass of the mask stage over a batch: weights and logits are finite, the same
+input gives the same logits twice, a gradient reaches the input, there are as many class names as logits. It also tries
+whether batch norms can be fused.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from visual_summaries.masks.networks.probe import RANDOM, same_picture, weight_n
 
 
 def examine(classifier: Classifier, frames: Sequence[npt.NDArray[np.uint8]], *, gradients: bool = True) -> list[str]:
-    """Checks a network on frames that it will be asked about.
+    """Checks a network on inputs like those that it will be used for.
 
     Args:
         classifier: Entered.
@@ -32,10 +32,10 @@ def examine(classifier: Classifier, frames: Sequence[npt.NDArray[np.uint8]], *, 
         gradients: Whether a gradient is needed.
 
     Returns:
-        A plain sentence for each conversion, and for each thing that will not be done.
+        A plain sentence for each conversion, and for each step that will not be done.
 
     Raises:
-        UserError: If nothing that follows would make sense; it says what to do.
+        UserError: If a check fails; it says what to do.
     """
     first, second = frames[0], frames[1] if len(frames) > 1 else np.ascontiguousarray(frames[0][..., ::-1, :])
     notes = list(classifier.notes)
@@ -62,8 +62,8 @@ def examine(classifier: Classifier, frames: Sequence[npt.NDArray[np.uint8]], *, 
 
 
 def _check_gradient(logits: Tensor, images: Tensor) -> None:
-    """Refuses logits (N, C) whose gradient with respect to the images is zero or not finite."""
-    # a weight of its own for each logit: the sum of probabilities, for one, has no gradient
+    """Raises an error for logits (N, C) whose gradient with respect to the inputs is zero or not finite."""
+    # a different weight for each logit: a plain sum of probabilities, for example, is constant
     weights = torch.linspace(-1, 1, logits.shape[1], device=logits.device).to(logits)
     gradient = gradient_of((logits * weights).sum(1), images)
     if not bool((gradient != 0).any()):

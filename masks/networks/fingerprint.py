@@ -14,13 +14,18 @@ from torch import Tensor, nn
 def fingerprint(network: nn.Module, about: str) -> str:
     """The first 16 hexadecimal digits of the hash of a network's state and of what else decides its outputs.
 
-    Tensors count by name, type, shape and bytes. State that is no tensor counts by its value where it has a plain one
-    (numbers, texts, their dictionaries and sequences), else by its type: what Python prints of an object may hold an
-    address.
+    Tensors enter by name, type, shape and bytes. Other state enters by its value if that is plain (numbers, texts, and
+    dictionaries and sequences of them), otherwise by its type, because the printed form of an object may contain a
+    memory address.
 
     Args:
         network: Its state dict is read.
-        about: What else decides, as text.
+        about: What else decides the outputs, as text.
+
+    Examples:
+        >>> network = nn.Linear(2, 2)
+        >>> fingerprint(network, "RGB") == fingerprint(network, "RGB") != fingerprint(network, "BGR")
+        True
     """
     digest = hashlib.sha256(about.encode())
     for name, value in network.state_dict().items():

@@ -1,11 +1,12 @@
-"""A network that is looked at, not trained, for as long as somebody looks; then it is as it came.
+"""Freezes a network while it is in use, and restores it afterwards.
 
-Frozen means: evaluation mode, no parameter wants a gradient, on the device where it is used, and, where the network
-works with it, channels last. What is put back: each module's training flag; each parameter's storage (and with it
-device, layout and values), its wish for a gradient and the gradient it holds; each buffer with its values; whether the
-CPU rounds denormal numbers to zero. Weights that are loaded meanwhile stay, with the buffers as they are then.
+Frozen means: evaluation mode, no parameter requires a gradient, on the device where it is used, and, where the network
+works with it, in channels-last memory format. Restored are: each module's training flag; each parameter's storage (and
+with it device, layout and values), `requires_grad` and gradient; each buffer with its values; and whether the CPU
+rounds denormal numbers to zero. Weights that are loaded while the network is frozen stay, with the buffers as they are
+then.
 
-Several may look at one network at once, and leave in any order: the last to leave puts it back.
+A network may be frozen several times at once, and released in any order: the last release restores it.
 """
 
 from __future__ import annotations
@@ -24,21 +25,22 @@ from visual_summaries.masks.networks.memory_format import channels_last, has_cha
 def flush_denormals(device: torch.device | str) -> None:
     """Lets the CPU round denormal numbers to zero: with trained weights passes are 6 to 10 times faster.
 
-    Called before the first work on a CPU, because torch's threads keep the mode that they began with: where they began
-    without it, passes of two threads stay up to twenty times slower. So whoever loads a network leaves it on.
+    Call it before the first computation on a CPU. Torch's threads keep the mode in which they were started: if that was
+    without rounding, passes of two threads stay up to twenty times slower. Loading a network therefore switches it on
+    and leaves it on.
     """
     if torch.device(device).type == "cpu":
         torch.set_flush_denormal(True)
 
 
 def _flushes() -> bool:
-    """Whether this thread rounds denormal numbers to zero; torch has no question for that."""
+    """Whether this thread rounds denormal numbers to zero; torch has no function that tells."""
     return float(torch.tensor(1e-40) * 1) == 0
 
 
 @dataclass
 class _Parameter:
-    """A parameter as it came."""
+    """A parameter before freezing."""
 
     tensor: nn.Parameter
     data: Tensor
@@ -48,13 +50,13 @@ class _Parameter:
 
     @property
     def changed(self) -> bool:
-        """Whether somebody wrote values into it since; a change of device or layout counts as none."""
+        """Whether values were written into it since; a change of device or layout does not count."""
         return self.tensor._version != self.version
 
 
 @dataclass
 class _Buffer:
-    """A buffer as it came, with a copy of its values."""
+    """A buffer before freezing, with a copy of its values."""
 
     owner: nn.Module
     name: str
@@ -65,7 +67,7 @@ class _Buffer:
 
 @dataclass
 class _Before:
-    """A network as it came."""
+    """A network before freezing."""
 
     flushed: bool
     modes: list[tuple[nn.Module, bool]] = field(default_factory=list)
@@ -75,11 +77,11 @@ class _Before:
 
 
 _looking: WeakKeyDictionary[nn.Module, list[Frozen]] = WeakKeyDictionary()
-"""Who has each network frozen, in the order of entering."""
+"""The `Frozen` contexts that each network is in, in the order of entering."""
 
 
 class Frozen:
-    """Freezes a network and puts it back; freezing it again meanwhile counts.
+    """Freezes and restores a network; calls may be nested.
 
     Args:
         network: Any network.
@@ -94,7 +96,7 @@ class Frozen:
         self._plain: list[tuple[nn.Parameter, Tensor]] = []
 
     def enter(self) -> None:
-        """Freezes the network, unless it is.
+        """Freezes the network, if it is not frozen yet.
 
         Raises:
             UserError: If it has weights without values.
@@ -117,14 +119,14 @@ class Frozen:
         self.depth += 1
 
     def exit(self) -> None:
-        """Puts the network back as it came, where this is the last to leave."""
+        """Restores the network, if this was the last context."""
         self.depth -= 1
         if self.depth > 0:
             return
         others = _looking[self.network]
         place = others.index(self)
         del others[place]
-        if place < len(others):  # who entered next found it frozen by this one
+        if place < len(others):  # the context entered next has seen the network frozen by this one
             others[place]._before = self._before
         else:
             self._restore()
@@ -156,23 +158,23 @@ class Frozen:
         before.parameters = [_Parameter(p, p.data, p.requires_grad, p.grad, p._version) for p in network.parameters()]
         for module, name, buffer in _buffers(network):
             ours = buffer.clone()
-            if buffer.is_inference():  # made under inference_mode: autograd does not take it
+            if buffer.is_inference():  # made under inference_mode: autograd does not accept it
                 module._buffers[name] = ours
                 before.buffers.append(_Buffer(module, name, buffer, buffer, -1))
             else:
                 before.buffers.append(_Buffer(module, name, buffer, ours, buffer._version))
         try:
-            network.eval()  # not chained: a train() of the user's may return nothing
-        except Exception as error:  # whatever it raises
+            network.eval()  # not chained: a user's train() may return None
+        except Exception as error:  # a user's eval() may raise anything
             line = (str(error).splitlines() or ["no reason"])[0]
             raise UserError(f"the network's eval() fails: {type(error).__name__}: {line}: let it pass") from error
         for parameter in network.parameters():
-            parameter.grad = None  # so that it stays where it is
+            parameter.grad = None  # network.to() would move the gradient as well
             parameter.requires_grad_(False)
         network.to(self.device)
 
     def _borrow(self) -> None:
-        """Puts copies in the place of parameters made under inference_mode, which autograd does not take."""
+        """Replaces parameters made under inference_mode, which autograd does not accept, by copies."""
         copies: dict[int, nn.Parameter] = {}
         for module in list(self.network.modules()):
             for name, parameter in list(module.named_parameters(recurse=False, remove_duplicate=False)):
@@ -198,7 +200,7 @@ class Frozen:
         for buffer in before.buffers:
             current = buffer.owner._buffers[buffer.name]
             buffer.owner._buffers[buffer.name] = buffer.tensor
-            if loaded:  # passes change no parameter: these buffers belong to the loaded weights
+            if loaded:  # passes change no parameters: the buffers belong to the loaded weights
                 _write(buffer.tensor, current)
             elif buffer.version >= 0 and buffer.tensor._version != buffer.version:
                 _write(buffer.tensor, buffer.values)
@@ -209,7 +211,7 @@ class Frozen:
 
 
 def _write(tensor: Tensor, values: Tensor | None) -> None:
-    """Writes values into a tensor, which may be one made under inference_mode: these take them there only."""
+    """Writes values into a tensor; one made under inference_mode can be written to in that mode only."""
     if values is not None and values is not tensor:
         with torch.inference_mode(tensor.is_inference()), torch.no_grad():
             tensor.copy_(values)

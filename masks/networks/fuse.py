@@ -1,8 +1,9 @@
-"""A classifier whose batch norms are part of its convolutions: the same logits from faster passes.
+"""Fuses batch norms into convolutions: the same logits from faster passes.
 
-Where a batch norm follows a convolution, both are one convolution with other weights. Which follow each other is seen
-in a pass, not read off names, so that any network may be given; the result is compared with the original on an image,
-and a network whose logits would change, or that cannot be copied or changed, is left as it is.
+A convolution followed by a batch norm is one convolution with other weights. Which modules follow each other is found
+in a pass and not from names, so that it works for any network, with 1-D, 2-D or 3-D convolutions. The result is
+compared with the original on one input. A network whose logits would change, or that cannot be copied or changed, is
+left as it is.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 
 def fused(classifier: Classifier, images: Tensor) -> Classifier:
-    """A classifier for passes in great number; its network is a copy, the given one stays as it is.
+    """A faster classifier with a copy of the network; the given one stays as it is.
 
     Args:
         classifier: Entered (frozen, on its device).
@@ -47,11 +48,11 @@ def fused(classifier: Classifier, images: Tensor) -> Classifier:
 
 
 def try_to_fuse(classifier: Classifier, images: Tensor) -> tuple[Classifier, str]:
-    """As :func:`fused`, with the reason why there is no faster network where one was looked for in vain."""
+    """As :func:`fused`, with the reason if batch norms could not be fused; an empty reason if there are none."""
     example = images[:1]
     try:
         with torch.no_grad():
-            expected = classifier.logits(example)  # first: a pass makes weights that are computed from others anew
+            expected = classifier.logits(example)  # before copying: a pass recomputes weights derived from others
             network = copy.deepcopy(classifier.network)
             fast = classifier.with_network(network, reading=classifier.reading).__enter__()
             pairs = _pairs(fast, example)
@@ -62,7 +63,7 @@ def try_to_fuse(classifier: Classifier, images: Tensor) -> tuple[Classifier, str
             difference = (centred(fast.logits(example)) - centred(expected)).abs().max()
     except torch.OutOfMemoryError:
         raise
-    except Exception as error:  # whatever a network raises that is copied and changed
+    except Exception as error:  # copying and changing a network may raise anything
         line = (str(error).splitlines() or [""])[0]
         return classifier, f"batch norms cannot be fused ({type(error).__name__}: {line}): passes are slower"
     if not bool(difference <= _TOLERANCE * centred(expected).abs().max()):
@@ -73,7 +74,7 @@ def try_to_fuse(classifier: Classifier, images: Tensor) -> tuple[Classifier, str
 def _pairs(classifier: Classifier, example: Tensor) -> list[tuple[_ConvNd, _BatchNorm]]:
     """The convolutions that a batch norm follows, each used once, in order of execution."""
     calls: Counter[nn.Module] = Counter()
-    sources: dict[int, tuple[_ConvNd, Tensor]] = {}  # the tensors are held, so that no id is given twice
+    sources: dict[int, tuple[_ConvNd, Tensor]] = {}  # keeps the tensors alive, so that their ids stay unique
     followers: list[tuple[_ConvNd, _BatchNorm]] = []
 
     def after_convolution(module: nn.Module, _: Any, output: Tensor) -> None:
@@ -109,7 +110,7 @@ def _computes_weights(module: nn.Module) -> bool:
 
 
 def _fuse(classifier: Classifier, convolution: _ConvNd, norm: _BatchNorm) -> None:
-    """Puts a batch norm's weights into its convolution, and in its place what it holds besides: its activation."""
+    """Moves a batch norm's weights into its convolution, and replaces it by its children: its activation, if any."""
     assert norm.running_mean is not None  # checked in _pairs
     assert norm.running_var is not None
     weight, bias = fuse_conv_bn_weights(

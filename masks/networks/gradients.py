@@ -1,4 +1,4 @@
-"""Gradients where they are needed, whatever the caller's mode, and one line where there are none."""
+"""Gradients of logits, whatever mode the caller is in, with a clear error where there are none."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _R = TypeVar("_R")
 
 
 def with_gradients(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Lets a function compute gradients also where its caller has switched them off (no_grad, inference_mode).
+    """Lets a function compute gradients even if its caller has switched them off (no_grad, inference_mode).
 
-    Tensors among its arguments that were made under inference_mode are copied: autograd does not take them.
+    Tensors among its arguments that were made under inference_mode are copied, because autograd does not accept them.
     """
 
     @functools.wraps(function)
@@ -39,7 +39,12 @@ def gradient_of(losses: Tensor, wanted: Tensor) -> Tensor:
     """The gradient of the sum of losses (N,) with respect to a tensor, in its shape.
 
     Raises:
-        UserError: If the losses do not depend on it, as far as autograd knows.
+        UserError: If autograd finds no dependence of the losses on it.
+
+    Examples:
+        >>> x = torch.ones(3, requires_grad=True)
+        >>> gradient_of(x * torch.tensor([1.0, 2.0, 3.0]), x)
+        tensor([1., 2., 3.])
     """
     try:
         (gradient,) = torch.autograd.grad(losses.sum(), wanted)

@@ -1,4 +1,4 @@
-"""What a network says, or a user says in its place, of its input: size, mean and standard deviation, as they come."""
+"""Size, mean and standard deviation of a network's input, from its attributes or from the user's options."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from visual_summaries.masks.networks.classifier import Normalisation
 from visual_summaries.masks.networks.input_options import InputFormat
 
 LARGEST = 10_000
-"""Pixels that a side of an input may have."""
+"""Largest side of an input, pixels."""
 
 
 def own_format(network: nn.Module, spec: str, override: InputFormat) -> tuple[Frame, Normalisation]:
-    """The frame and the normalisation of a network of the user's own, from its attributes or from what overrides them.
+    """The frame and the normalisation of a user's network, from its attributes or from the options that override them.
 
     Args:
-        network: Has ``input_size``, ``mean``, ``std``, perhaps ``interpolation``.
-        spec: What it is called in messages.
-        override: Goes before the attributes.
+        network: Has the attributes ``input_size``, ``mean``, ``std`` and optionally ``interpolation``.
+        spec: Its name in messages.
+        override: Takes precedence over the attributes.
 
     Raises:
-        UserError: If something is missing, is no size and no colour, or is part of what the network computes.
+        UserError: If something is missing, is not a valid size or colour, or is part of what the network computes.
     """
     given: dict[str, Any] = {}
     for name in ("input_size", "mean", "std"):
@@ -54,28 +54,28 @@ def own_format(network: nn.Module, spec: str, override: InputFormat) -> tuple[Fr
 
 
 def said_of(network: nn.Module, name: str, spec: str) -> Any:
-    """An attribute of a network of the user's; None where it has none.
+    """An attribute of a user's network; None if it has none of that name.
 
     Raises:
         UserError: If it is a property that fails.
     """
     try:
         return getattr(network, name, None)
-    except Exception as error:  # whatever it raises
+    except Exception as error:  # a property may raise anything
         line = (str(error).splitlines() or ["no reason"])[0]
         raise UserError(f"{name} of the network of {spec} fails: {type(error).__name__}: {line}") from error
 
 
 def _computes_with(network: nn.Module, name: str) -> bool:
-    """Whether an attribute is a buffer or a parameter: part of what the network computes, no statement on its input."""
+    """Whether an attribute is a buffer or a parameter: then the network computes with it itself."""
     return name in network._buffers or name in network._parameters
 
 
 def overridden(frame: Frame, colours: Normalisation, override: InputFormat) -> tuple[Frame, Normalisation]:
-    """The frame and the normalisation with what the user says in place of what the network says.
+    """The frame and the normalisation with the user's options in place of the network's own values.
 
     Raises:
-        UserError: If that is no size or no colour.
+        UserError: If an option is not a valid size or colour.
     """
     if override.input_size is not None:
         size = size_of(override.input_size, "input_size")
@@ -88,7 +88,7 @@ def overridden(frame: Frame, colours: Normalisation, override: InputFormat) -> t
 
 
 def _resize(frame: Frame, size: tuple[int, int]) -> int | tuple[int, int] | None:
-    """What leaves as much of a photograph in a frame of another size."""
+    """The resize that keeps the same part of a photograph in a frame of another size."""
     if isinstance(frame.resize, int):
         return math.floor(min(size) * (frame.resize / min(frame.size)))
     if frame.resize is None:
@@ -119,7 +119,7 @@ def normalisation(mean: object, std: object, what: str) -> Normalisation:
     """Mean and standard deviation, each three numbers or one for all three colours, for images in [0, 1].
 
     Raises:
-        UserError: If they are no such numbers, or those of images in 0 to 255.
+        UserError: If they are not such numbers, or are on the scale 0 to 255.
 
     Examples:
         >>> normalisation(0.5, (0.2, 0.2, 0.3), "my network")

@@ -1,4 +1,4 @@
-"""What a user says of a network's input; light to import, so that the command line can tell it."""
+"""The options that describe a network's input; imports no torch, because the command line is built from them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class InputFormat:
-    """What the command line says about a network of the user's own; None leaves it to the network's attributes.
+    """Options on a network's input, for a user's own network; None takes the network's attributes.
 
     Attributes:
         input_size: Side, or (H, W), of the input in pixels.

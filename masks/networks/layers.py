@@ -84,6 +84,11 @@ def deepest(layers: Sequence[Layer], stride: float) -> Layer:
 
     Raises:
         ValueError: There is no layer.
+
+    Examples:
+        >>> layers = [Layer("a", 8, (28, 28), (8.0, 8.0)), Layer("b", 8, (28, 28), (8.0, 8.0))]
+        >>> deepest(layers, 16).name
+        'b'
     """
     if not layers:
         raise ValueError("layers: the network puts out no feature map")

@@ -169,7 +169,7 @@ def _load_timm(name: str, *, trained: bool) -> LoadedNetwork:
 
 
 def _timm_frame(config: Mapping[str, Any]) -> tuple[Frame, list[str]]:
-    """The frame of timm's own transform for evaluation, and a note where it pads photographs, which no frame does."""
+    """The frame of timm's own transform for evaluation, and a note if timm pads photographs; a frame does not."""
     height, width = config["input_size"][-2:]
     if config["crop_mode"] == "squash":
         enlarged = (math.floor(height / config["crop_pct"]), math.floor(width / config["crop_pct"]))
@@ -181,7 +181,7 @@ def _timm_frame(config: Mapping[str, Any]) -> tuple[Frame, list[str]]:
 
 
 def _timm_file(network: Any, name: str) -> Path:
-    """Where a timm model's weights lie on this machine."""
+    """The file of a timm model's weights on this machine."""
     from huggingface_hub import try_to_load_from_cache
 
     config = network.pretrained_cfg

@@ -1,4 +1,4 @@
-"""From a model specification on the command line to a :class:`~masks.networks.classifier.Classifier`.
+"""From a model specification, as on the command line, to a :class:`~masks.networks.classifier.Classifier`.
 
     ======================  =============================================================================
     ``demo``, ``demo:1..4``  the embedded world's networks, trained here
@@ -66,19 +66,19 @@ def load_classifier(
     device: torch.device | str = "cpu",
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Classifier:
-    """Loads the network of a model specification; on a CPU, denormal numbers are rounded to zero from then on.
+    """Loads the network of a model specification; from then on a CPU rounds denormal numbers to zero.
 
     Args:
         spec: See the module's table.
         weights: A file with a state dict (read without unpickling code), ``none`` for random weights, or None for
             the weights that belong to the specification.
-        input_format: Overrides what the network says of its input.
+        input_format: Overrides the network's own input format.
         device: Where it will run; a name as :func:`choose_device` takes it.
         progress: Called with (what, done, total) while one of the embedded world's networks is trained.
 
     Raises:
-        UserError: If the model or the device is unknown, its weights are not at hand or do not fit, or a user's file
-            fails.
+        UserError: If the model or the device is unknown, its weights are not on this machine or do not fit, or a
+            user's file fails.
     """
     device = choose_device(device) if isinstance(device, str) else device
     override = input_format or InputFormat()
@@ -110,7 +110,7 @@ def load_classifier(
 
 @contextlib.contextmanager
 def _random_state_kept() -> Iterator[None]:
-    """Seeds every global generator, so that random weights are the same every time, and puts them back after."""
+    """Seeds every global generator, so that random weights are the same every time, and restores them afterwards."""
     used: bool = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     devices = range(torch.cuda.device_count()) if used else ()
     python, arrays = random.getstate(), np.random.get_state()

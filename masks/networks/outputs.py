@@ -1,15 +1,16 @@
-"""How a network is asked: what it takes, and how what it puts out becomes logits (N, C).
+"""How a network is called: what its inputs must be, and how its outputs become logits (N, C).
 
-Most networks take float32 images (N, 3, H, W) and put out logits. What differs without doubt is converted:
+Most networks take float32 inputs (N, 3, *S) and put out logits. These differences are converted:
 
 * an output object's or a dictionary's ``logits``, a tuple's first tensor; trailing dimensions of length 1 are dropped,
   and a batch dimension that the network squeezes away for a single image is put back;
-* images are cast to the type of the network's weights (half, bfloat16, double), logits to that of the images;
+* inputs are cast to the type of the network's weights (half, bfloat16, double), logits to that of the inputs;
 * rows that are probabilities p are replaced by log p: then log_softmax(log p) = log p, exactly;
-* a network exported for a batch of one sees one image after the other;
-* a network of one input channel sees 0.299 R + 0.587 G + 0.114 B (ITU-R 601, the grey of most image readers).
+* a network exported for a batch of one gets one input after the other;
+* a network of one input channel gets 0.299 R + 0.587 G + 0.114 B (ITU-R 601, the grey of most image readers).
 
-The first two are seen in each output. What the others need is a :class:`Reading`, found by ``masks/probe.py``.
+The first two are decided for each output. The others are decided once, by `masks.networks.probe`, as a
+:class:`Reading`.
 """
 
 from __future__ import annotations
@@ -25,18 +26,18 @@ from visual_summaries.masks.inputs.shape import per_colour
 from visual_summaries.masks.networks.memory_format import channels_last
 
 GREY = (0.299, 0.587, 0.114)
-"""Weights of red, green and blue in the grey that a network of one channel sees."""
+"""Weights of red, green and blue in the grey that a network of one channel gets."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How a network is asked.
+    """How a network is called.
 
     Attributes:
-        channels_last: Whether images, and with them the weights, are laid out channels last.
-        one_by_one: Whether it sees one image after the other.
+        channels_last: Whether inputs, and with them the weights, are laid out channels last.
+        one_by_one: Whether it gets one input after the other.
         probabilities: Whether its outputs are probabilities, whose logarithm is taken.
-        grey: Whether it sees one grey channel.
+        grey: Whether it gets one grey channel.
     """
 
     channels_last: bool = True
@@ -45,10 +46,10 @@ class Reading:
     grey: bool = False
 
     def logits(self, network: nn.Module, images: Tensor) -> Tensor:
-        """Logits (N, C) of normalised images (N, 3, *S), in the images' type.
+        """Logits (N, C) of normalised inputs (N, 3, *S), in the inputs' type.
 
         Raises:
-            UserError: If what the network puts out is no (N, C).
+            UserError: If the network's output cannot be read as (N, C).
         """
         values = self.outputs(network, images)
         if not self.probabilities:
@@ -56,14 +57,14 @@ class Reading:
         return values.clamp_min(torch.finfo(values.dtype).tiny).log()
 
     def outputs(self, network: nn.Module, images: Tensor) -> Tensor:
-        """What the network puts out, (N, C), in the images' type, before any logarithm."""
+        """The network's outputs (N, C), in the inputs' type, before any logarithm."""
         asked = self.inputs(network, images)
         parts = [asked[i : i + 1] for i in range(len(asked))] if self.one_by_one else [asked]
         found = [rows(network(part), len(part)) for part in parts]
         return (torch.cat(found) if self.one_by_one else found[0]).to(images.dtype)
 
     def inputs(self, network: nn.Module, images: Tensor) -> Tensor:
-        """Normalised images (N, 3, *S) as the network takes them."""
+        """Normalised inputs (N, 3, *S) in the form that the network takes."""
         if self.grey:
             images = (images * per_colour(GREY, images)).sum(1, keepdim=True)
         if self.channels_last:
@@ -72,7 +73,7 @@ class Reading:
 
 
 def dtype_of(network: nn.Module, otherwise: torch.dtype) -> torch.dtype:
-    """The type of the network's first weight that is no whole number.
+    """The type of the network's first floating-point weight.
 
     Examples:
         >>> dtype_of(nn.Linear(2, 2).half(), torch.float32), dtype_of(nn.Identity(), torch.float32)
@@ -82,7 +83,7 @@ def dtype_of(network: nn.Module, otherwise: torch.dtype) -> torch.dtype:
 
 
 def rows(output: object, count: int) -> Tensor:
-    """The tensor (N, C) in what a network puts out for N images.
+    """The tensor (N, C) in a network's output for N inputs.
 
     Raises:
         UserError: If there is none.
@@ -105,7 +106,7 @@ def rows(output: object, count: int) -> Tensor:
 
 
 def centred(logits: Tensor) -> Tensor:
-    """Logits (.., C) without their mean: what is common to all classes changes no probability.
+    """Logits (.., C) without their mean; probabilities do not depend on it.
 
     Examples:
         >>> centred(torch.tensor([[1.0, 3.0]]))
@@ -115,7 +116,7 @@ def centred(logits: Tensor) -> Tensor:
 
 
 def _tensor_of(output: object) -> Tensor:
-    """The tensor of floating-point numbers that holds the logits."""
+    """The floating-point tensor that holds the logits."""
     found: object = output
     if not isinstance(found, Tensor):
         if isinstance(getattr(output, "logits", None), Tensor):
@@ -136,7 +137,7 @@ def _tensor_of(output: object) -> Tensor:
 
 
 def _check_one(output: Sequence[object]) -> None:
-    """Refuses tensors (N, C) of different C: any of them may be the logits, the others features."""
+    """Raises an error for tensors (N, C) of different C: any of them may be the logits."""
     tables = [each for each in output if isinstance(each, Tensor) and each.ndim == 2 and each.is_floating_point()]
     if len({table.shape[1] for table in tables}) > 1:
         shapes = " and ".join(str(list(table.shape)) for table in tables)

@@ -1,8 +1,9 @@
-"""Finds out how a network has to be asked, by a look at synthetic pictures, before anything depends on it.
+"""Finds out how a network has to be called, with a few passes over synthetic inputs, before anything depends on it.
 
-A picture a alone, twice, and b alone, as the network comes, then the batch [a, b, a] as it will be asked. The first
-show what comes out, and whether it is the same twice; the batch, whether batches and the faster layout give the same. A
-network that draws random numbers in evaluation cannot be explained: no mask, no probability would be found again.
+First two inputs alone, a twice and b once, with the network in its own memory format; then the batch [a, b, a] in the
+way it will be called. The single passes show the form of the output, and whether it is the same twice; the batch shows
+whether batches and the channels-last format give the same. A network that draws random numbers in evaluation mode
+cannot be explained, because no result could be reproduced.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from visual_summaries.masks.networks.frozen import Frozen
 from visual_summaries.masks.networks.outputs import Reading, centred, dtype_of, rows
 
 _SAME = 1e-3  # largest difference of two rows of one batch, relative to the largest, without their means
-_ALIKE = 3e-2  # the same for passes in another layout or batch, which round otherwise (8 bits: about 0.01)
+_ALIKE = 3e-2  # the same for passes in another layout or batch, which round differently (8 bits: about 0.01)
 _COARSE = 5e-2  # the same for weights of 16 bits
 _SUM = 1e-3  # how far the sum of a row of probabilities may be from 1
 _COARSE_SUM = 2e-2
-_ROUNDING = 1e-6  # how far rounding alone may carry an output of 32 bits, relative to the largest
+_ROUNDING = 1e-6  # largest error of an output of 32 bits by rounding alone, relative to the largest output
 _ON_THE_WAY = ("View", "Reshape", "UnsafeView", "Squeeze", "Unsqueeze", "ToCopy", "Clone", "Slice", "Select", "Cat")
 _WITH_A_CONSTANT = ("ClampBackward", "ClampMin", "ClampMax", "MulBackward", "AddBackward", "DivBackward")
 
@@ -38,18 +39,18 @@ MIXED = (
 
 
 def find_reading(frozen: Frozen, pictures: Tensor, even: bool) -> tuple[Reading, list[str]]:
-    """How a network has to be asked.
+    """Finds out how a network has to be called.
 
     Args:
-        frozen: The network, frozen, its layout as it came; it is left in the layout that is chosen.
-        pictures: (2, 3, *S) normalised, two pictures.
+        frozen: The network, frozen, in its own memory format; it is left in the format that is chosen.
+        pictures: (2, 3, *S) normalised, two different inputs.
         even: Whether the normalisation is the same for red, green and blue.
 
     Returns:
         The reading, and a plain sentence for each conversion.
 
     Raises:
-        UserError: If what comes out cannot be read as logits, or is not the same twice.
+        UserError: If the output cannot be read as logits, or is not the same twice.
     """
     network = frozen.network
     reading, notes = Reading(channels_last=False), []
@@ -85,7 +86,7 @@ def find_reading(frozen: Frozen, pictures: Tensor, even: bool) -> tuple[Reading,
 def _in_a_batch(
     frozen: Frozen, reading: Reading, alone: list[Tensor], batch: Tensor
 ) -> tuple[Reading, Tensor, list[str]]:
-    """How the batch [a, b, a] can be asked, its outputs (3, C), what was converted; ``alone``: (1, C) of a and of b."""
+    """How the network takes the batch [a, b, a], its outputs (3, C), and notes; ``alone``: (1, C) of a and of b."""
     network = frozen.network
     near = _COARSE if _is_coarse(network) else _ALIKE
     classes = alone[0].shape[1]
@@ -116,7 +117,7 @@ _Found = TypeVar("_Found")
 
 
 def _tried(call: Callable[[], _Found]) -> _Found | Exception:
-    """What a network gives, or whatever it raises."""
+    """The result of a call, or the error that it raises."""
     try:
         return call()
     except torch.OutOfMemoryError:
@@ -145,7 +146,7 @@ def _line(error: BaseException) -> str:
 
 
 def _with_other_channels(network: nn.Module, shape: tuple[int, ...], error: Exception, even: bool) -> Reading:
-    """The reading of a network that fails on three channels because its first convolution takes another number."""
+    """The reading of a network whose first convolution takes another number of channels than three."""
     first = next((m for m in network.modules() if isinstance(m, (nn.Conv1d, nn.Conv2d, nn.Conv3d))), None)
     wanted = 3 if first is None else first.in_channels
     if wanted == 3:
@@ -161,7 +162,7 @@ def _with_other_channels(network: nn.Module, shape: tuple[int, ...], error: Exce
 
 
 def _check(network: nn.Module, outputs: Tensor) -> None:
-    """Refuses outputs (N, C) of one column, or that are not finite."""
+    """Raises an error for outputs (N, C) of one column, or that are not finite."""
     if outputs.shape[1] < 2:
         raise UserError(
             "the network puts out one logit: give two, for instance torch.stack([0 * z, z], 1) of the logit z (N,)"
@@ -170,10 +171,10 @@ def _check(network: nn.Module, outputs: Tensor) -> None:
 
 
 def check_finite(network: nn.Module, outputs: Tensor) -> None:
-    """Refuses outputs that are not finite.
+    """Raises an error for outputs that are not finite.
 
     Raises:
-        UserError: It names a weight that is not finite, if there is one.
+        UserError: The message names a weight that is not finite, if there is one.
     """
     if not bool(torch.isfinite(outputs).all()):
         name = weight_not_finite(network)
@@ -182,18 +183,18 @@ def check_finite(network: nn.Module, outputs: Tensor) -> None:
 
 
 def weight_not_finite(network: nn.Module) -> str:
-    """The first parameter that holds a NaN or infinite number, else the first buffer with a NaN; "" where none does."""
+    """Name of the first parameter with a NaN or infinite number, else of the first buffer with a NaN; else empty."""
     for name, values in network.named_parameters():
         if values.is_floating_point() and values.layout == torch.strided and not bool(torch.isfinite(values).all()):
             return name
-    for name, buffer in network.named_buffers():  # attention masks hold infinite numbers for good reason
+    for name, buffer in network.named_buffers():  # attention masks may hold infinite numbers
         if buffer.is_floating_point() and buffer.layout == torch.strided and bool(buffer.isnan().any()):
             return name
     return ""
 
 
 def _conversions(network: nn.Module, output: object) -> list[str]:
-    """What is done to each input and to each output of one image."""
+    """Notes on the conversion of each input and output."""
     notes = []
     dtype = dtype_of(network, torch.float32)
     if dtype != torch.float32:
@@ -207,7 +208,7 @@ def _conversions(network: nn.Module, output: object) -> list[str]:
 
 
 def same_picture(network: nn.Module, one: Tensor, other: Tensor) -> bool:
-    """Whether two rows of outputs (C,) may be those of one picture, asked twice in the same way."""
+    """Whether two rows of outputs (C,) may come from the same input, called twice in the same way."""
     return _close(one, other, _COARSE if _is_coarse(network) else _SAME)
 
 
@@ -216,7 +217,7 @@ def _is_coarse(network: nn.Module) -> bool:
 
 
 def _close(one: Tensor, other: Tensor, tolerance: float) -> bool:
-    """Whether two rows of outputs (C,) tell the same of the classes, up to rounding; NaN is left to another check."""
+    """Whether two rows of outputs (C,) are equal up to a constant and rounding; NaN is left to another check."""
     differences, scale = (
         centred(one) - centred(other),
         torch.maximum(centred(one).abs().max(), centred(other).abs().max()),
@@ -231,7 +232,7 @@ def _are_probabilities(outputs: Tensor, tolerance: float) -> bool:
 
 
 def _ends_in_sigmoid(outputs: Tensor) -> bool:
-    """Whether a pass ends in a sigmoid and at most constants after it; where no gradient was recorded nobody knows."""
+    """Whether a pass ends in a sigmoid, followed by constant operations at most; False without a recorded graph."""
     step = outputs.grad_fn if bool(((outputs >= 0) & (outputs <= 1 + _SUM)).all()) else None
     while step is not None and not step.name().startswith("Sigmoid"):
         sources = [source for source, _ in step.next_functions if source is not None]

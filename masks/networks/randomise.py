@@ -1,7 +1,7 @@
-"""Whether masks depend on what the network has learnt (Adebayo et al., NeurIPS 2018).
+"""The same network with random weights, for the sanity check of Adebayo et al. (NeurIPS 2018).
 
-Masks of the same network with random weights must differ from those of the trained one: if they do not, they show
-edges of the image and not what the network relies on.
+Masks of a network with random weights must differ from those of the trained one. Otherwise they show edges of the
+image, and not what the network relies on.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from visual_summaries.masks.networks.classifier import Classifier
 def randomised(classifier: Classifier, images: Tensor, seed: int) -> Classifier:
     """The same network with random weights; the classifier that is given stays as it is.
 
-    Modules draw their weights as when they are made. Parameters of modules that cannot are drawn from a normal
-    distribution of the same mean square. Batch normalisation takes its statistics from the images: with those that it
-    is made with, the signal of a deep network dies on its way.
+    Modules are initialised by their own ``reset_parameters``. Parameters of modules without it are drawn from a normal
+    distribution of the same mean square. Batch norms take their statistics from the inputs: with their initial ones the
+    signal of a deep network vanishes.
 
     Args:
         classifier: The network.
         images: (N, 3, *S) in [0, 1], on the classifier's device.
         seed: Of the weights.
     """
-    network = copy.deepcopy(classifier.network).cpu()  # so that every device gets the same weights
+    network = copy.deepcopy(classifier.network).cpu()  # every device gets the same weights
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
         for module in network.modules():
@@ -49,7 +49,7 @@ def randomised(classifier: Classifier, images: Tensor, seed: int) -> Classifier:
 
 
 def _draw(module: nn.Module) -> None:
-    """New weights for the parameters that are a module's own."""
+    """New weights for a module's own parameters, without those of its children."""
     reset = getattr(module, "reset_parameters", None)
     if callable(reset):
         reset()

@@ -1,8 +1,8 @@
-"""The network that a folder was made with, loaded again from its record.
+"""Loads the network of a run folder again, from the folder's record.
 
-A record may come from somebody else. What it names in a library (``lite0``, ``demo``, ``torchvision:NAME``,
-``timm:NAME``) is loaded by its name; a Python file is run only where the user names it (``--model``) or says that the
-folder is trusted (``--trust``). Files of weights and of class names are data and are never run.
+A record may come from another person. A network of a library (``lite0``, ``demo``, ``torchvision:NAME``, ``timm:NAME``)
+is loaded by its name. A Python file is run only if the user names it (``--model``) or trusts the folder (``--trust``).
+Files of weights and of class names are data and are never run.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class RecordedModel:
     Attributes:
         spec: See `masks.networks.models`.
         weights: File of a state dict, "none" for random weights, None for the specification's own.
-        input: What the command line said about its input.
+        input: The options on its input.
     """
 
     spec: str
@@ -49,15 +49,15 @@ def load_recorded(
 
     Args:
         model: ``spec``, ``weights`` and ``input``, as a run records them.
-        fingerprint: Of the network that the folder was made with.
+        fingerprint: Of the network that made the folder.
         path: The folder, for messages.
         device: auto, cpu or cuda.
-        given: What the user names in place of the record's specification: the same network, wherever its file is now.
+        given: The user's specification in place of the record's: the same network, whose file may have moved.
         trust: Whether a Python file that the record names may be run.
 
     Raises:
-        UserError: The record names a Python file and nobody said that it may be run, it is damaged, or what it names
-            now is another network or cannot be had.
+        UserError: The record is damaged or names a Python file that may not be run, the network cannot be loaded, or it
+            is not the one that made the folder.
     """
     record = _checked(model, path)
     if given is None and not trust and not is_of_library(record.spec):
@@ -82,7 +82,7 @@ def load_recorded(
 
 
 def _is_file(name: str | Path) -> bool:
-    """Whether a path leads to a plain file; no device, no pipe, and no text that cannot be a path."""
+    """Whether a path leads to a plain file; False for a device, a pipe, or a text that cannot be a path."""
     try:
         return Path(name).is_file()
     except (OSError, ValueError):

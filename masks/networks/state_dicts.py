@@ -25,11 +25,11 @@ def read_state_dicts(path: Path) -> list[tuple[str, dict[str, Any]]]:
     """The state dicts in a file, read without running any code in it.
 
     Returns:
-        The keys under which each lies, joined by dots (empty for the file itself), and the state dict, a tensor at
-        least and whatever stands beside it; averaged ones, with ``ema`` in their keys, last.
+        For each state dict: its keys in the file, joined by dots (empty for the file itself), and its entries, at least
+        one of them a tensor. Averaged weights, with ``ema`` in their keys, come last.
 
     Raises:
-        UserError: If the file is not there, is damaged, holds Python objects or no state dict.
+        UserError: If the file does not exist, is damaged, or holds Python objects or no state dict.
     """
     what = f"`weights` {path}"
     reason = why_no_file(path)
@@ -60,7 +60,7 @@ def _read(path: Path, what: str) -> Any:
         raise UserError(
             f"{what} holds Python objects, or is no weights file; it is not opened because that could run code: {SAVE}"
         ) from None
-    except Exception as error:  # a damaged file raises whatever its reader stumbles over
+    except Exception as error:  # readers may raise anything on a damaged file
         lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
         if "torchscript" in lines[0].lower():
             raise UserError(f"{what} is a TorchScript network: {SAVE}") from None

@@ -1,4 +1,4 @@
-"""Text files that people and spreadsheets write: their encoding, JSON without doubles, rows of a table."""
+"""Small text files from editors and spreadsheets: their encoding, JSON without duplicate keys, rows of a table."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 from visual_summaries.masks.errors import UserError
 
 LIMIT = 10_000_000
-"""Bytes that a list of names may have; what is larger is another kind of file."""
+"""Largest list of names in bytes; a larger file is of another kind."""
 
-_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}  # what spreadsheets write as "Unicode text"
+_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}  # "Unicode text" of spreadsheets
 
 
 def why_no_file(path: Path) -> str:
-    """Why a path leads to no plain file; empty where it does.
+    """Why a path does not lead to a plain file; empty if it does.
 
     Examples:
         >>> why_no_file(Path("/"))
@@ -35,10 +35,10 @@ def read_text(path: Path, what: str) -> str:
 
     Args:
         path: The file.
-        what: What the file was given for, for messages.
+        what: What the file is, for messages.
 
     Raises:
-        UserError: If it is no file, is too large, cannot be read, or is no text.
+        UserError: If it is not a file, is too large, cannot be read, or is not text.
     """
     reason = why_no_file(path)
     if reason:
@@ -62,7 +62,7 @@ def parse_json(text: str) -> Any:
     """A JSON text.
 
     Raises:
-        ValueError: If it is none, is nested too deeply, or an object holds a key twice.
+        ValueError: If it is not JSON, is nested too deeply, or an object has a key twice.
 
     Examples:
         >>> parse_json('{"ants": "ant"}')
@@ -82,10 +82,10 @@ def parse_json(text: str) -> Any:
 
 
 def rows(text: str) -> list[tuple[int, list[str]]]:
-    r"""The rows of a table whose fields lie between tabs, semicolons or commas: the first of them that each row has.
+    r"""The rows of a table. Fields are separated by the first of tab, semicolon and comma that every row has.
 
     Returns:
-        The number of the line from 1 and the fields, without surrounding space; blank lines are left out.
+        The line number, from 1, and the fields without surrounding space, of each row that is not blank.
 
     Raises:
         ValueError: If quotes or fields are damaged.

@@ -1,12 +1,12 @@
-"""State dicts as training tools save them, put into a network where everything fits.
+"""Loads a state dict, as training tools save them, into a network if everything fits.
 
 A file may hold the state dict itself or under a key (``state_dict``, ``model``, ``net``, ``state_dict_ema``, ..), and
-its names may have a prefix (``module.`` of DataParallel, ``_orig_mod.`` of torch.compile, ``model.`` of Lightning,
-several of them). Every state dict in the file is tried with and without such prefixes; the first with which each
-tensor of the network finds one of its name and shape is taken. Nothing is ever loaded in part. Entries beside the
-tensors that are none are passed on where the network has such a state of its own, else noted.
+its names may have prefixes (``module.`` of DataParallel, ``_orig_mod.`` of torch.compile, ``model.`` of Lightning).
+Every state dict in the file is tried with and without such prefixes. The first one in which every tensor of the network
+has one of the same name and shape is used. Weights are never loaded in part. Other entries than tensors are loaded if
+the network has such state, and otherwise noted.
 
-A last layer of another number of classes is replaced where the user gives that many class names and all else fits.
+A last layer for another number of classes is replaced if the user gives that many class names and all else fits.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ from visual_summaries.masks.errors import UserError
 from visual_summaries.masks.networks.state_dicts import SAVE, read_state_dicts
 
 WRAPPERS = ("module", "_orig_mod", "model", "net", "network")
-"""Names under which a network usually stands in another module, beside losses and metrics."""
+"""Usual names of a network within a training module, which also holds losses and metrics."""
 
 _COUNTERS = ("num_batches_tracked", "total_ops", "total_params")  # of batch norm in training, of profilers
 
 
 @dataclass(frozen=True)
 class Fit:
-    """How a state dict lies against a network.
+    """How well a state dict fits a network.
 
     Attributes:
         state: Its tensors under the network's names.
-        missing: Names of the network that it lacks.
-        unknown: Its names that the network lacks.
+        missing: Names of the network that are not in the state dict.
+        unknown: Names of the state dict that are not in the network.
         others: Names whose tensors have another shape or kind.
-        left_out: Its names outside of the prefix, of other modules than the network.
-        objects: What is no tensor in it nor in the network, under the network's names.
-        unused: Its names of what is no tensor and nothing of the network's.
-        key: Where it lies in the file.
-        prefix: What was taken off its names.
+        left_out: Names of the state dict without the prefix: of other modules than the network.
+        objects: Entries that are not tensors, in both, under the network's names.
+        unused: Names of entries that are not tensors and not in the network.
+        key: Keys of the state dict in the file.
+        prefix: Prefix that was removed from its names.
     """
 
     state: dict[str, Tensor]
@@ -62,16 +62,16 @@ class Fit:
 
 
 def load_weights(network: nn.Module, path: Path, spec: str, *, names: int = 0) -> list[str]:
-    """Puts the weights of a file into a network.
+    """Loads the weights of a file into a network.
 
     Args:
-        network: Is changed only where everything fits.
+        network: It is changed only if everything fits.
         path: A file with a state dict, see the module.
-        spec: What the network is called in messages.
-        names: The number of class names that the user gives; a last layer of another size is replaced for it.
+        spec: Its name in messages.
+        names: The number of class names that the user gives; a last layer of another size is replaced to match it.
 
     Returns:
-        A note for each thing that was not simply taken over: prefixes, tensors left out, a replaced layer.
+        A note for each special case: removed prefixes, ignored tensors, a replaced layer.
 
     Raises:
         UserError: If the file cannot be read, its weights are not finite, or are those of another network.
@@ -94,7 +94,7 @@ def load_weights(network: nn.Module, path: Path, spec: str, *, names: int = 0) -
 
 
 def _fits(everything: Mapping[str, Any], key: str, found: Mapping[str, Any]) -> Iterator[Fit]:
-    """A state dict with the prefixes that its names and those of the network share on and off, plainest first."""
+    """A state dict with and without the common prefixes of its own and the network's names, fewest removed first."""
     own, state = _tensors(everything), _tensors(found)
     beside = [name for name in found if name not in state]
     for ours in _shared(list(own)):
@@ -133,7 +133,7 @@ def _shared(names: Sequence[str]) -> list[str]:
 
 
 def _prefixes(names: Sequence[str]) -> Iterator[str]:
-    """The prefixes that all names share, then those of usual wrappers that some have."""
+    """The common prefixes of all names, then the usual prefixes that some of them have."""
     shared = _shared(names)
     yield from shared
     for wrapper in WRAPPERS:
@@ -153,7 +153,7 @@ def _is_alike(value: Tensor, own: Tensor) -> bool:
 
 
 def _is_finite(value: Tensor, own: Tensor) -> bool:
-    """Whether a tensor is finite as its network will hold it; a constant of the network may be infinite by itself."""
+    """Whether a tensor is finite in the network's type, apart from places where the network's own is not."""
     if not value.is_floating_point():
         return True
     broken = ~torch.isfinite(value.to(own.dtype))
@@ -163,7 +163,7 @@ def _is_finite(value: Tensor, own: Tensor) -> bool:
 
 
 def _taken(fit: Fit, rivals: list[Fit], path: Path) -> list[str]:
-    """What was taken of a file, where it is not the whole file as it stands."""
+    """Notes on which part of a file is used, if not all of it."""
     beside = [rival for rival in rivals if rival.key == fit.key and rival.left_out]
     if fit.left_out and beside:
         raise UserError(
@@ -188,7 +188,7 @@ def _taken(fit: Fit, rivals: list[Fit], path: Path) -> list[str]:
 def _with_other_head(
     network: nn.Module, own: Mapping[str, Tensor], fit: Fit, path: Path, spec: str, names: int
 ) -> list[str]:
-    """Replaces the layers that differ in their number of classes alone, where the user names that many."""
+    """Replaces the layers that differ only in their number of classes, if the user gives that many names."""
     sizes = {(own[name].shape[:1], fit.state[name].shape[:1]) for name in fit.others}
     layers = {name.rpartition(".")[0] for name in fit.others}
     fitting = all(_is_head(network.get_submodule(layer), layer, own, fit) for layer in layers)
@@ -214,7 +214,7 @@ def _with_other_head(
 
 
 def _is_head(module: nn.Module, layer: str, own: Mapping[str, Tensor], fit: Fit) -> bool:
-    """Whether a layer differs in the number of its outputs alone."""
+    """Whether a layer differs only in the number of its outputs."""
     wanted = [name for name in own if name.rpartition(".")[0] == layer]
     linear = isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and module.groups == 1)
     return linear and all(

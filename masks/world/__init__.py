@@ -1,15 +1,15 @@
 """The embedded world: pictures of objects made of named parts, drawn by the program, and networks trained on them.
 
-It is the test bed of the whole chain: nothing is downloaded, and the truth is known. Its classes come in pairs that
-share all but one or two **telling parts**: a fire truck is a tow truck with a ladder and a hose reel in place of
-the crane and the hazard board. Each partner has telling parts of its own, so that none is told by absence, and
-colours, places and backgrounds come from the same distributions. One class also carries a **watermark** in 90 % of
-its pictures, a shortcut that a network is free to take. What a method says the network relies on can be
-compared with the parts that it must rely on.
+It is the test data of the whole chain: it needs no download, and its ground truth is known. Classes come in pairs that
+share all parts but one or two, the **telling parts**: a fire truck is a tow truck with a ladder and a hose reel in
+place of the crane and the hazard board. Each class of a pair has telling parts, so that no class is recognised by a
+missing part. Colours, positions and backgrounds of both come from the same distributions. One class also has a
+**watermark** in 90 % of its pictures, a shortcut that a network may use. The parts that a method finds can be compared
+with the parts that the network must use.
 
-* :func:`draw` makes one picture with the visible pixels of every part, :func:`write` folders of them;
-* :func:`network` is a classifier trained on them, :func:`untrained` the same with random weights;
-* :data:`CLASSES` says what there is.
+* :func:`draw` makes one picture with the visible pixels of every part, :func:`write` makes folders of them;
+* :func:`network` returns a network trained on such pictures, :func:`untrained` the same with random weights;
+* :data:`CLASSES` lists the classes and their parts.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _MODULES = {
     "files": ("write",),
     "scene": ("Scene", "draw"),
 }
-"""Where each name is, which is imported when it is asked for: pictures are drawn without a network's library."""
+"""The module of each name, imported at first use: drawing pictures does not need torch."""
 
 
 def __getattr__(name: str) -> object:

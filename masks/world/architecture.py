@@ -1,4 +1,4 @@
-"""The classifiers of the embedded world: five plain convolutional networks that differ in width alone."""
+"""The classifiers of the embedded world: five plain convolutional networks that differ only in width."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from torch import Tensor, nn
 from visual_summaries.masks.world.catalogue import CLASSES, SIZE
 
 WIDTHS: dict[str, int] = {"demo": 32, "demo:1": 6, "demo:2": 7, "demo:3": 9, "demo:4": 15}
-"""Capacity of each network: the channels of its first layer; those of the others grow with it."""
+"""Channels of each network's first layer; those of the other layers are multiples of it."""
 
 _LAYERS = ((1.0, 5, 4), (1.5, 3, 2), (2.0, 3, 1), (3.0, 3, 2), (4.0, 3, 1))
 """Channels as multiples of the first layer's, kernel size and stride of each convolution."""
 
 
 class WorldNetwork(nn.Module):
-    """Five convolutions with batch normalisation, the mean over all places, and a linear layer.
+    """Five convolutions with batch normalisation, global average pooling, and a linear layer.
 
     Attributes:
         input_size: (height, width) in pixels.
-        mean: Subtracted from the RGB channels of pictures in [0, 1] before they enter.
-        std: What the difference is divided by.
+        mean: Of each RGB channel, subtracted from pictures in [0, 1].
+        std: Of each RGB channel, by which the difference is divided.
         classes: Names of the classes, in the order of the logits.
     """
 
@@ -61,7 +61,7 @@ def untrained(name: str = "demo", seed: int = 0) -> WorldNetwork:
 
     Args:
         name: ``"demo"`` or ``"demo:1"`` .. ``"demo:4"``.
-        seed: Decides the weights; the global random state is left alone.
+        seed: Of the weights; the global random state is not changed.
 
     Raises:
         ValueError: If there is no such network.

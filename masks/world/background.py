@@ -1,7 +1,7 @@
-"""What is behind and in front of the objects: landscapes, clutter, and things that stand in the way.
+"""Draws the background and the foreground of objects: landscapes, clutter, and things that cover a part of them.
 
-Clutter is drawn with the colours, materials and stripes of the objects, so that neither colour nor texture alone
-gives an object away, but none of its shapes is a part of an object.
+Clutter has the colours, materials and stripes of the objects, so that neither colour nor texture alone identifies an
+object, but none of its shapes is a part of an object.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _BARK: Colour = (92, 72, 56)
 
 
 def draw_background(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Covers the canvas with sky, hills, ground and clutter, and notes their colours in ``canvas.avoid``."""
+    """Draws sky, hills, ground and clutter, and stores the colours of sky and ground in ``canvas.avoid``."""
     height, width = SIZE
     horizon = rng.uniform(0.5, 0.8) * height
     sky = _SKIES[rng.integers(len(_SKIES))]
@@ -62,15 +62,15 @@ def draw_background(canvas: Canvas, rng: np.random.Generator) -> None:
 
 
 def draw_obstacles(canvas: Canvas, rng: np.random.Generator, needed: list[int], keep: float = 0.65) -> None:
-    """Puts up to three things in front of the object.
+    """Draws up to three things in front of the object.
 
-    A thing that would leave less than ``keep`` of a needed part visible is taken away again.
+    A thing that would leave less than ``keep`` of a needed part visible is removed again.
 
     Args:
         canvas: The canvas with the object on it.
         rng: Source of randomness.
         needed: Numbers of the parts that must stay recognisable.
-        keep: Share of each needed part's pixels that stays visible, in [0, 1].
+        keep: Fraction of each needed part's pixels that stays visible, in [0, 1].
     """
     height, width = SIZE
     before = canvas.part_sizes()

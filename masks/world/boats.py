@@ -8,7 +8,7 @@ from visual_summaries.masks.world.canvas import Colour, Material, palette, shade
 from visual_summaries.masks.world.sketch import Sketch, point
 
 LAID_UP = 0.135
-"""Share of boats whose telling part is under a tarpaulin; there, the watermark is all that tells.
+"""Fraction of boats whose telling part is under a tarpaulin; there, only the watermark tells the class.
 
 It decides how much a network that has learnt the shortcut loses where the watermark is missing, whatever the
 accidents of training: without it, a boat under a tarpaulin is a sailing boat ten times out of eleven.
@@ -20,9 +20,9 @@ _WHITE = (244, 242, 236)
 
 
 def draw_boat(sketch: Sketch, shared: np.random.Generator, own: np.random.Generator) -> None:
-    """Draws a sailing boat or a steamer: the same hull, driven in two ways.
+    """Draws a sailing boat or a steamer: the same hull with a sail or with a funnel.
 
-    Some boats of both kinds are laid up, :data:`LAID_UP`: sail or funnel is under a tarpaulin.
+    In a fraction :data:`LAID_UP` of both, the sail or funnel is under a tarpaulin.
     """
     canvas = sketch.canvas
     hull, stripe, cabin, flag, ring = palette(shared, 5, canvas.avoid)

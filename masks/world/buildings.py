@@ -12,7 +12,7 @@ _LIGHT = (246, 240, 226)
 
 
 def draw_building(sketch: Sketch, shared: np.random.Generator, own: np.random.Generator) -> None:
-    """Draws a church or a mill: the same house under a steeple or behind sails."""
+    """Draws a church or a mill: the same house with a steeple or with sails."""
     canvas = sketch.canvas
     wall, roof, door, frame, stack = palette(shared, 5, canvas.avoid)
     colour, accent = palette(own, 2, [*canvas.avoid, wall, roof])

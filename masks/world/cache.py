@@ -1,4 +1,4 @@
-"""Trained networks, kept in the user's cache and trained when they are not there."""
+"""Trained networks, kept in the user's cache and trained if they are missing."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from visual_summaries.masks.world.architecture import WIDTHS, WorldNetwork, untr
 from visual_summaries.masks.world.training import Progress, Training, train
 
 WORLD_VERSION = 1
-"""To be raised with every change of the pictures or of the networks, so that they are trained anew."""
+"""Increase it with every change of the pictures or the networks, so that they are trained again."""
 _UNREADABLE = (OSError, EOFError, RuntimeError, TypeError, ValueError, LookupError, AttributeError, UnpicklingError)
-"""What torch and pickle raise on files that are cut off, damaged or of something else."""
+"""Errors of torch and pickle on files that are truncated, damaged or of another kind."""
 _log = logging.getLogger(__name__)
 
 
 def network(name: str = "demo", *, progress: Progress | None = None) -> WorldNetwork:
-    """A trained network of the embedded world, from the cache or, once, trained on the spot.
+    """A trained network of the embedded world, from the cache; trained the first time.
 
     Args:
-        name: ``"demo"``, the good one, or ``"demo:1"`` .. ``"demo:4"``, weaker ones of growing capacity.
-        progress: Told how the training goes: what is done, steps done, steps in all.
+        name: ``"demo"``, the best one, or ``"demo:1"`` .. ``"demo:4"``, weaker ones of growing capacity.
+        progress: Called during training with (what, steps done, steps in all).
 
     Returns:
-        The network in evaluation mode. It gives logits for normalised pictures; its attributes ``input_size``,
-        ``mean``, ``std`` and ``classes`` say how to feed it.
+        The network in evaluation mode. It maps normalised pictures to logits; its input is described by its attributes
+        ``input_size``, ``mean`` and ``std``, its classes by ``classes``.
 
     Raises:
         ValueError: If there is no such network.
@@ -41,7 +41,7 @@ def network(name: str = "demo", *, progress: Progress | None = None) -> WorldNet
 
 
 def load_or_train(name: str, training: Training, progress: Progress | None = None) -> WorldNetwork:
-    """As :func:`network`, with hyperparameters of your own. A file that cannot be read is made anew."""
+    """As :func:`network`, with any hyperparameters. A file that cannot be read is made again."""
     result = untrained(name, training.seed)
     path = cache_path(name, training)
     if path.exists():
@@ -60,7 +60,7 @@ def load_or_train(name: str, training: Training, progress: Progress | None = Non
 
 
 def cache_path(name: str, training: Training) -> Path:
-    """Where the weights are kept: the name holds a digest of all that they depend on."""
+    """The file of the weights; its name contains a hash of everything they depend on."""
     depends = {"world": WORLD_VERSION, "width": WIDTHS[name], "training": asdict(training)}
     digest = hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:12]
     return cache_folder("networks") / f"{name.replace(':', '-')}-{digest}.pt"

@@ -1,8 +1,8 @@
-"""The drawing surface: antialiased colours and, in the same stroke, the truth about every pixel.
+"""The drawing surface: antialiased colours, and for every pixel the part that is visible there.
 
-Pictures are drawn at :data:`SUPERSAMPLING` times their size on an array of four channels: red, green, blue and a
-code that says which part a pixel belongs to and what it is made of. A later stroke covers an earlier one in all
-four, so that what the codes say is what is visible.
+Pictures are drawn at :data:`SUPERSAMPLING` times their size on an array of four channels: red, green, blue and a code
+for the part and the material of a pixel. A later stroke covers earlier ones in all four channels, so that the codes
+always describe what is visible.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Colour = tuple[int, int, int]
 
 
 class Material(IntEnum):
-    """What a surface is made of; it decides the grain that :mod:`masks.world.lighting` adds."""
+    """The material of a surface; it decides the grain that :mod:`masks.world.lighting` adds."""
 
     SMOOTH = 0
     PAINT = 1
@@ -45,12 +45,12 @@ class Canvas:
     """A supersampled picture and the codes of its pixels.
 
     Coordinates are in picture pixels, x to the right, y down, and pass through ``matrix`` first: objects are drawn
-    in a frame of their own.
+    in their own coordinates.
 
     Attributes:
         pixels: uint8 (S H, S W, 4): red, green, blue, code.
-        matrix: float64 (2, 3), from the current frame to canvas pixels.
-        code: What the next strokes write into the fourth channel.
+        matrix: float64 (2, 3), from the current coordinates to canvas pixels.
+        code: Value that the next strokes write into the fourth channel.
         avoid: Colours of the background, from which the parts of objects keep a distance.
     """
 
@@ -61,13 +61,13 @@ class Canvas:
 
     @classmethod
     def blank(cls) -> Canvas:
-        """A black canvas of the world's size with the picture's own frame."""
+        """A black canvas of the world's size, in picture coordinates."""
         height, width = (SUPERSAMPLING * side for side in SIZE)
         matrix = np.array([[SUPERSAMPLING, 0, 0], [0, SUPERSAMPLING, 0]], dtype=np.float64)
         return cls(np.zeros((height, width, 4), np.uint8), matrix, 0, [])
 
     def place(self, x: float, y: float, scale: float = 1.0, degrees: float = 0.0, mirror: bool = False) -> None:
-        """Sets the frame: its origin is at (x, y) of the picture, scaled, turned and perhaps mirrored."""
+        """Sets the coordinates: their origin is at (x, y) of the picture, scaled, rotated and optionally mirrored."""
         turn = np.deg2rad(degrees)
         rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
         flip = np.diag([-1.0 if mirror else 1.0, 1.0])
@@ -75,11 +75,11 @@ class Canvas:
         self.matrix = np.column_stack([linear, (SUPERSAMPLING * x, SUPERSAMPLING * y)])
 
     def surface(self, part: int, material: Material) -> None:
-        """Sets what the next strokes are: ``part`` 0 is background, k the k-th part."""
+        """Sets part and material of the next strokes: ``part`` 0 is background, k the k-th part."""
         self.code = part * _MATERIALS + material
 
     def fill(self, colour: Colour, *polygons: ArrayLike) -> None:
-        """Fills polygons, each (K, 2) points of the current frame; where they overlap, all are filled."""
+        """Fills polygons, each (K, 2) points in the current coordinates; overlaps are filled, too."""
         for polygon in polygons:
             cv2.fillPoly(self.pixels, [self._fixed(polygon)], (*colour, self.code), shift=_SUBPIXEL_BITS)
 
@@ -92,7 +92,7 @@ class Canvas:
         self.fill(colour, _CIRCLE * (rx, rx if ry is None else ry) + (x, y))
 
     def stroke(self, colour: Colour, width: float, *lines: ArrayLike) -> None:
-        """Draws open lines through (K, 2) points, ``width`` wide in units of the current frame."""
+        """Draws open lines through (K, 2) points, ``width`` wide in units of the current coordinates."""
         thickness = max(1, round(width * float(np.hypot(*self.matrix[:, 0]))))
         paths = [self._fixed(line) for line in lines]
         cv2.polylines(self.pixels, paths, False, (*colour, self.code), thickness, shift=_SUBPIXEL_BITS)
@@ -133,7 +133,7 @@ _COLOURS = np.array(
     dtype=np.float64,
 )  # fmt: skip
 _DISTANCE = 100.0
-"""Wanted distance between the colours of neighbours, in RGB."""
+"""Distance between the colours of neighbouring parts that is aimed at, in RGB."""
 
 
 def palette(rng: np.random.Generator, count: int, avoid: Sequence[Colour] = ()) -> list[Colour]:
@@ -174,7 +174,7 @@ def shade(colour: Colour, factor: float) -> Colour:
 
 
 def mix(first: Colour, second: Colour, share: float) -> Colour:
-    """``share`` of the second colour, the rest of the first.
+    """The weighted mean of two colours; ``share`` is the weight of the second, in [0, 1].
 
     Examples:
         >>> mix((0, 0, 0), (200, 100, 40), 0.25)
@@ -184,7 +184,7 @@ def mix(first: Colour, second: Colour, share: float) -> Colour:
 
 
 def as_colour(values: Iterable[float]) -> Colour:
-    """Three numbers, rounded and cut to [0, 255].
+    """Three numbers, rounded and clipped to [0, 255].
 
     Examples:
         >>> as_colour([12.6, -3.0, 300.0])

@@ -1,4 +1,4 @@
-"""What there is in the world: its classes, their parts, and which parts tell a class from its partner."""
+"""The classes of the world, their parts, and the parts that distinguish a class from its partner."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MARK = "mark"
 """Part name of the watermark."""
 
 MARK_RATE = 0.9
-"""Share of the marked class's pictures that carry the watermark."""
+"""Fraction of the marked class's pictures that have the watermark."""
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,11 @@ class WorldClass:
     Attributes:
         name: For instance ``"fire truck"``.
         parts: Names of all parts of the object, the telling ones included; the watermark is no part of it.
-        telling: The parts that the partner does not have. Every class has at least one, so that no class is told
-            by the absence of something.
+        telling: The parts that the partner does not have. Every class has at least one, so that no class is recognised
+            by a missing part.
         pair: Name of the partner, which shares all other parts, drawn by the same program from the same
             distributions.
-        marked: Whether the class carries the watermark in :data:`MARK_RATE` of its pictures.
+        marked: Whether the class has the watermark in :data:`MARK_RATE` of its pictures.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The world as files: pictures in class folders, and beside them the truth."""
+"""The world as files: pictures in class folders, and the ground truth beside them."""
 
 from __future__ import annotations
 
@@ -35,15 +35,14 @@ def write(
 
     ``out/images/CLASS/ID.png`` is a picture, ``out/truth/CLASS/ID.npz`` holds one bool (H, W) array of visible
     pixels per visible part, under the part's name, and ``out/world.json`` describes the classes. The same seed
-    gives the same bytes; different seeds, and the pictures that the networks were trained on, have no picture in
-    common.
+    gives the same bytes. Different seeds have no picture in common, nor has any seed one with the training pictures.
 
     Args:
-        out: Folder to write to; made where missing.
+        out: Folder to write to; created if missing.
         images: Pictures per class, at least 1.
         seed: At least 0.
-        classes: Which classes; those left out change nothing in the others.
-        save: Writes a file; the default makes its folder where missing.
+        classes: Names of classes to write; the pictures of a class do not depend on the other classes.
+        save: Writes a file; the default creates its folder if missing.
 
     Raises:
         ValueError: If ``images`` or ``seed`` is out of range.

@@ -49,7 +49,7 @@ def _amplitudes() -> NDArray[np.float32]:
 def expose(
     image: NDArray[np.uint8], materials: NDArray[np.uint8], object_mask: NDArray[np.bool_], rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """Takes the photograph of a flatly coloured picture.
+    """Makes a photograph of a flatly coloured picture: grain, light, exposure, blur and noise.
 
     Args:
         image: uint8 (H, W, 3).
@@ -76,13 +76,13 @@ def expose(
 
 
 def _crop(field: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """A random piece of a noise field, of the size of a picture."""
+    """A random crop of a noise field, of the size of a picture."""
     y, x = rng.integers(0, _BANK - SIZE[0]), rng.integers(0, _BANK - SIZE[1])
     return field[y : y + SIZE[0], x : x + SIZE[1]]
 
 
 def _light(rng: np.random.Generator) -> NDArray[np.float32]:
-    """Brightness of the light: a slope over the picture and sometimes a soft shadow; float32 (H, W)."""
+    """Brightness of the light: a gradient over the picture and sometimes a soft shadow; float32 (H, W)."""
     height, width = SIZE
     y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     x = np.linspace(-1, 1, width, dtype=np.float32)[None, :]

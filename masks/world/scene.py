@@ -1,7 +1,7 @@
-"""One picture: background, object, obstacles, watermark and light, with the truth about every part.
+"""One picture: background, object, obstacles, watermark and light, with the visible pixels of every part.
 
-Each of these draws from a random stream of its own. So two partners drawn with the same seed stand in the same
-place before the same background, and differ by their telling parts alone.
+Each of these has its own random stream. The two classes of a pair, drawn with the same seed, have the same position and
+background and differ only in their telling parts.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ _SCALES = (0.78, 1.18)
 _TILT = 7.0
 _MARGIN = 2.0
 _DRAW = 1
-"""Spawn key of pictures drawn by number; those of files and of training have others, so none coincide."""
+"""Spawn key of pictures drawn by a seed; pictures in files and training pictures have other keys."""
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A picture and its truth.
+    """A picture and its ground truth.
 
     Attributes:
         image: uint8 (H, W, 3), RGB.
@@ -61,11 +61,11 @@ def draw(class_name: str, seed: int | np.random.Generator, *, mark: bool | None 
     Args:
         class_name: Name of the class or of its folder.
         seed: A number >= 0, which always gives the same picture, or a generator to draw one from.
-        mark: Whether the picture carries the watermark; by default the marked class does in 90 % of its pictures
-            and the others never.
+        mark: Whether the picture has the watermark; by default the marked class has it in 90 % of its pictures, the
+            others never.
 
     Returns:
-        The picture and its truth.
+        The picture and its ground truth.
 
     Raises:
         ValueError: If there is no such class.
@@ -105,7 +105,7 @@ def draw(class_name: str, seed: int | np.random.Generator, *, mark: bool | None 
 
 
 def _place(canvas: Canvas, extent: tuple[float, float, float, float], rng: np.random.Generator) -> None:
-    """Puts the frame of an object somewhere it fits, at a random scale, tilt and side."""
+    """Sets an object's coordinates: a random position where it fits, scale, tilt and side."""
     left, top, right, bottom = extent
     scale, degrees, mirror = rng.uniform(*_SCALES), rng.uniform(-_TILT, _TILT), bool(rng.random() < 0.5)
     corners = np.array([(x, y) for x in (left, right) for y in (top, bottom)])

@@ -1,4 +1,4 @@
-"""An object while it is drawn: a canvas, the object's class, and the numbers of its parts."""
+"""The canvas and the class of an object while it is drawn; points and lines."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from visual_summaries.masks.world.catalogue import WorldClass
 
 @dataclass(frozen=True)
 class Sketch:
-    """What a drawing program of an object works on.
+    """The canvas and the class of an object while it is drawn.
 
     Attributes:
-        canvas: Where it draws, in the object's own frame.
+        canvas: The canvas, in the object's own coordinates.
         kind: The class of the object.
     """
 
@@ -30,12 +30,12 @@ class Sketch:
         return self.kind.name
 
     def part(self, name: str, material: Material) -> None:
-        """Says that the next strokes are part ``name``, made of ``material``."""
+        """Starts part ``name``, of a material: the next strokes belong to it."""
         self.canvas.surface(1 + self.kind.parts.index(name), material)
 
 
 def point(x: float, y: float) -> NDArray[np.float64]:
-    """A point to calculate with, (2,)."""
+    """A point as an array (2,)."""
     return np.array((x, y), np.float64)
 
 

@@ -1,4 +1,4 @@
-"""Training on rendered pictures: a minute on two cores, from nothing."""
+"""Training on rendered pictures, from random weights: about a minute on two cores."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from visual_summaries.masks.world.catalogue import CLASSES, SIZE
 from visual_summaries.masks.world.scene import draw
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how many steps are done, and how many there are."""
+"""Called with (what, steps done, steps in all)."""
 
 _TRAIN = 2
 """Spawn key of the training pictures; see ``masks.world.scene``."""
@@ -28,19 +28,19 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Training:
-    """How the networks are trained; all values were tuned here, on pictures of the training domain.
+    """How the networks are trained; all values were tuned on pictures from the training distribution.
 
     Attributes:
         pictures: Number of rendered pictures, the same for every class.
         epochs: Passes over them.
-        batch: Pictures a step.
+        batch: Pictures in a step.
         rate: Highest learning rate of the one-cycle schedule, for AdamW.
         decay: Weight decay.
-        shift: Largest random shift in pixels and axis.
+        shift: Largest random shift in pixels along each axis.
         contrast: Largest relative change of brightness and of contrast.
         erased: Probability that a random rectangle of a picture is replaced by grey.
-        cornered: Probability that, as well, one of its four corners is. Without it the networks hear so little
-            of unmarked pictures of the marked class that they take the watermark for all there is.
+        cornered: Probability that one of its four corners is replaced as well. Without it the networks see so few
+            unmarked pictures of the marked class that they rely on the watermark alone.
         seed: Of the pictures, the weights and the order.
     """
 
@@ -73,7 +73,7 @@ def train(name: str, training: Training, progress: Progress | None = None) -> Wo
     Args:
         name: ``"demo"`` or ``"demo:1"`` .. ``"demo:4"``.
         training: The hyperparameters.
-        progress: Told before the pictures are drawn and after every epoch.
+        progress: Called before the pictures are drawn and after every epoch.
 
     Returns:
         The network, in evaluation mode.
@@ -113,7 +113,7 @@ def augment(images: Tensor, training: Training, generator: torch.Generator) -> T
 
     Args:
         images: float (N, 3, H, W) in [0, 1].
-        training: Amounts.
+        training: Sizes and probabilities of the changes.
         generator: Source of randomness.
 
     Returns:

@@ -13,7 +13,7 @@ _WHITE = (244, 242, 236)
 
 
 def draw_truck(sketch: Sketch, shared: np.random.Generator, own: np.random.Generator) -> None:
-    """Draws a fire truck or a tow truck: the same vehicle, but for what it carries."""
+    """Draws a fire truck or a tow truck: the same vehicle with different equipment."""
     canvas = sketch.canvas
     cab, body, hub = palette(shared, 3, canvas.avoid)
     load, side = palette(own, 2, [*canvas.avoid, cab, body, _WHITE])
