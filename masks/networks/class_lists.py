@@ -2,16 +2,6 @@
 
 A list is the attribute ``classes`` of a network or a file:
 
-    ``["cat", "dog"]``                        in the order of the logits
-    ``{0: "cat", 1: "dog"}``                  names by index, as ``id2label`` of Hugging Face
-    ``{"cat": 0, "dog": 1}``                  indices by name, as ``class_to_idx`` of torchvision
-    ``{"classes": ["cat", "dog"]}``           any of these under the key ``classes``, ``id2label`` or ``class_to_idx``
-    ``{0: ["n02123045", "tabby"], ..}``       WordNet id and name by index, as Keras has it
-    lines ``cat``                             in the order of the logits; blank lines are skipped
-    lines ``0,cat``, ``cat,0``, ``0 cat``     if every line has its own index, from 0 on without a gap
-    lines ``n02123045 tabby``                 WordNet id and name, in the order of the logits
-    ========================================  ==========================================================
-    =======
     ========================================  ==========================================================
     ``["cat", "dog"]``                        in the order of the logits
     ``{0: "cat", 1: "dog"}``                  names by index, as ``id2label`` of Hugging Face
