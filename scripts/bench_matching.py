@@ -35,9 +35,9 @@ from visual_summaries.clustering.matching.proposal_flow import Features, match_b
 from visual_summaries.clustering.matching.similarity import ON_DEVICE, similarity
 from visual_summaries.clustering.options import AppearanceOptions, MatchingOptions, ProposalOptions, SimilarityOptions
 from visual_summaries.summaries.arrays import ANYTHING, read_arrays
-from visual_summaries.summaries.backend import in_threads
+from visual_summaries.summaries.backend import make_calls
 from visual_summaries.summaries.files import write_npz
-from visual_summaries.summaries.stages.parts import TileFolder
+from visual_summaries.summaries.stages.work_files import TileFolder
 
 FRAME = (224, 224)
 DISTINCT = 8
@@ -106,7 +106,7 @@ def bench_device(folder: Path, images: int, proposals: int, numbers: int, jobs: 
     kept = [parts(proposals)] * images
     for _ in range(2):  # the first call starts the device
         start = time.perf_counter()
-        each = partial(in_threads, jobs=min(jobs, ON_DEVICE))
+        each = partial(make_calls, jobs=min(jobs, ON_DEVICE), native=True)
         similarity(lambda index: load(folder, index), kept, device=torch.device("cuda"), each=each)
         wall = time.perf_counter() - start
     pairs = images * (images - 1) // 2
@@ -119,7 +119,7 @@ def run(folder: Path, images: int, proposals: int, jobs: int, results: multiproc
     """All pairs of so many images and the matrix of what stays; puts wall and processor seconds, peak megabytes."""
     kept = [parts(proposals)] * images
     wall, cpu = time.perf_counter(), time.process_time()
-    each = partial(in_threads, jobs=jobs)
+    each = partial(make_calls, jobs=jobs, native=True)
     found = similarity(lambda index: load(folder, index), kept, store=TileFolder(folder / "tiles"), each=each)
     rank = np.argsort(-found.quality, kind="stable")
     options = ProposalOptions()

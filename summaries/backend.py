@@ -1,10 +1,13 @@
-"""How much of the machine a run takes: cores, processes and threads, and that all of it ends with the run.
+"""How calls are distributed over workers, and how much of the machine a run takes.
 
-Processes for what holds the interpreter's lock (object proposals), threads for what is in numpy calls that release it
-(descriptors, matching). There are never more of them than calls to make or than cores that may be used. A process that
-was started here ends within a second of the one that started it, however that one ends: a thread in it looks whether
-its parent is still there (asking the kernel for a signal instead, as Linux can, would make it hang on the thread that
-happened to start it). The semaphores and the shared memory are then removed by the tracker that joblib starts.
+This is the only module that decides between threads and processes: callers describe their calls (`make_calls`). Native
+code that releases the interpreter's lock (descriptors, matching) runs in threads; other code (object proposals) in
+processes. There are never more workers than calls, or than cores that may be used.
+
+A process that was started here ends within a second after the one that started it, however that one ends: a thread in
+it checks whether its parent still exists. (Linux can send a signal instead, but it sends it at the end of the thread
+that started the process, so that process would be killed too early.) Semaphores and shared memory are then removed by
+joblib's resource tracker.
 """
 
 from __future__ import annotations
@@ -36,31 +39,34 @@ def cores() -> int:
     return min(allowed)
 
 
-def in_processes(calls: Iterable[Callable[[], T]], *, count: int, jobs: int) -> Iterator[T]:
-    """What calls give, in their order, made in processes.
+def make_calls(calls: Iterable[Callable[[], T]], *, count: int, jobs: int, native: bool) -> Iterator[T]:
+    """Makes calls, several at once, and gives their results in the order of the calls.
 
     Args:
-        calls: Picklable; taken as they are needed.
-        count: How many there are.
-        jobs: Processes at most, >= 1; with one, or for one call, they are made in this process.
+        calls: Functions without arguments; taken from the iterable as they are needed. They must be picklable if
+            `native` is false.
+        count: How many calls there are.
+        jobs: Workers at most, >= 1. With one worker, or for one call, calls are made in this thread.
+        native: Whether calls spend their time in compiled code that releases the interpreter's lock. If so, workers
+            are threads, which share memory; otherwise they are processes, each with one thread for linear algebra.
     """
-    options = {"backend": "loky", "initializer": end_with_parent, "initargs": (os.getpid(),)}
-    return _parallel(calls, min(jobs, count, cores()), options)
+    return _parallel(calls, min(jobs, count, cores()), native)
 
 
-def in_threads(calls: Iterable[Callable[[], T]], *, count: int, jobs: int) -> Iterator[T]:
-    """What calls give, in their order, made in threads; otherwise as `in_processes`."""
-    return _parallel(calls, min(jobs, count, cores()), {"backend": "threading"})
-
-
-def _parallel(calls: Iterable[Callable[[], T]], workers: int, options: dict[str, Any]) -> Iterator[T]:
+def _parallel(calls: Iterable[Callable[[], T]], workers: int, native: bool) -> Iterator[T]:
     if workers < 2:
         yield from (call() for call in calls)
         return
-    from joblib import Parallel, delayed
+    from joblib import Parallel, delayed, parallel_config
 
-    results = Parallel(n_jobs=workers, return_as="generator", **options)(delayed(_made)(call) for call in calls)
-    with closing(results):  # what is left of the calls is dropped when nobody wants more results
+    kind: dict[str, Any] = {"backend": "threading"}
+    if not native:
+        kind = {"backend": "loky", "inner_max_num_threads": 1}
+        kind |= {"initializer": end_with_parent, "initargs": (os.getpid(),)}
+    with parallel_config(**kind):
+        parallel = Parallel(n_jobs=workers, return_as="generator")
+    results = parallel(delayed(_made)(call) for call in calls)
+    with closing(results):  # if no more results are wanted, the remaining calls are dropped
         yield from results
 
 

@@ -29,10 +29,9 @@ comes the quality of all parts, then the matrix of those that are asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from itertools import groupby
 from typing import Protocol
 
 import numpy as np
@@ -41,9 +40,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from threadpoolctl import threadpool_limits
 
-from visual_summaries.clustering.matching import proposal_flow_torch as batched
+from visual_summaries.clustering.matching.match_tile import match_tile
 from visual_summaries.clustering.matching.pairs import all_pairs
-from visual_summaries.clustering.matching.proposal_flow import Features, match, match_both
+from visual_summaries.clustering.matching.proposal_flow import Features
 from visual_summaries.clustering.matching.tiles import Highest, Store, Tile, in_tiles
 from visual_summaries.clustering.options import SimilarityOptions
 
@@ -137,18 +136,18 @@ def similarity(
     """Matches pairs of images and collects the similarity of their parts.
 
     Args:
-        load: Gives the features of image 0..N-1. Called several times for an image, from several threads
-            where `each` has several; no more than five images a thread are held at a time, or those of a tile with a
-            device.
+        load: Reads the features of an image, 0..N-1. Called several times for an image, and from several threads or
+            processes if `each` has several; picklable in the latter case. At most five images a worker are held at a
+            time, or with a device those of a tile.
         kept: For each of the N images bool (M,), True = a part.
         options: Hyperparameters; the defaults without it. Its `pairs` are a matter of the caller's.
         pairs: int64 (n, 2), one < other, in rising order: the pairs of images to match; None for all.
         store: Where similarities are kept; in memory without it. What it holds already is not computed again, and
             has to come from the same arguments.
-        each: Matches the tiles. Threads, not processes, should: the work is in numpy calls that release the
-            interpreter's lock, and features need not be sent. The result is the same, bit by bit, for any number.
-        device: Where a tile's pairs are matched together (see `clustering.matching.proposal_flow_torch`); one after the
-            other, in numpy, without it, and where the method is not computed there.
+        each: Makes the calls that match the tiles; one after the other without it. The calls spend their time in numpy
+            functions that release the interpreter's lock, so threads are best on one machine. The result is the same,
+            bit by bit, for any number of workers.
+        device: Where a tile's pairs are matched together (see `clustering.matching.match_tile`).
         progress: Called with the number of pairs done and of all pairs, in this thread.
 
     Raises:
@@ -180,6 +179,9 @@ def similarity(
         if progress is not None:
             progress(done, len(pairs))
 
+    def flags_of(tile: Sequence[tuple[int, int]]) -> dict[int, NDArray[np.bool_]]:
+        return {index: kept[index] for pair in tile for index in pair}
+
     missing = []
     for number in range(len(tiles)):
         if number in held:
@@ -187,7 +189,9 @@ def similarity(
         else:
             missing.append(number)
     with threadpool_limits(limits=1):  # sums must not depend on how many threads there are
-        matches = (partial(_match_tile, load, kept, tiles[number], options, device) for number in missing)
+        matches = (
+            partial(match_tile, load, flags_of(tiles[number]), tiles[number], options, device) for number in missing
+        )
         results = each(matches, count=len(missing))
         for number, tile in zip(missing, results, strict=True):
             held[number] = tile
@@ -202,107 +206,3 @@ def similarity(
         tiles=tiles,
         store=held,
     )
-
-
-def _match_tile(
-    load: Callable[[int], Features],
-    kept: Sequence[NDArray[np.bool_]],
-    tile: list[tuple[int, int]],
-    options: SimilarityOptions,
-    device: torch.device | None,
-) -> Tile:
-    """Similarities of the kept proposals of some pairs of images."""
-
-    def checked(index: int) -> Features:
-        features = load(index)
-        if len(kept[index]) != len(features.boxes):
-            raise ValueError(f"kept: image {index} has {len(features.boxes)} boxes, but {len(kept[index])} flags")
-        return features
-
-    wanted = [(one, other) for one, other in tile if kept[one].any() and kept[other].any()]
-    if device is not None and options.matching.method in batched.METHODS:
-        scores = _score_together(checked, wanted, options, device)
-    else:
-        scores = _score_each(checked, wanted, options)
-    found = {
-        (one, other): block[np.ix_(kept[one], kept[other])] for (one, other), block in zip(wanted, scores, strict=True)
-    }
-    return Tile.pack(
-        [
-            found.get((one, other), np.zeros((np.count_nonzero(kept[one]), np.count_nonzero(kept[other])), np.float32))
-            for one, other in tile
-        ]
-    )
-
-
-def _score_each(
-    load: Callable[[int], Features], tile: Sequence[tuple[int, int]], options: SimilarityOptions
-) -> Iterator[NDArray[np.float32]]:
-    """Scores of all boxes of each pair of images, one pair after the other."""
-    firsts = {one: load(one) for one in sorted({one for one, _ in tile})}
-    for other, pairs in groupby(tile, key=lambda pair: pair[1]):
-        second = firsts.get(other) or load(other)
-        for one, _ in pairs:
-            yield _pair_scores(firsts[one], second, options)
-
-
-def _score_together(
-    load: Callable[[int], Features], tile: Sequence[tuple[int, int]], options: SimilarityOptions, device: torch.device
-) -> Iterator[NDArray[np.float32]]:
-    """As `_score_each`, all pairs at once on a device, or half of them where they do not fit into its memory."""
-    if not tile:
-        return
-    try:
-        scores = _score_at_once(load, tile, options, device)
-    except torch.cuda.OutOfMemoryError:
-        if len(tile) == 1:
-            raise
-        torch.cuda.empty_cache()
-        middle = len(tile) // 2
-        yield from _score_together(load, tile[:middle], options, device)
-        yield from _score_together(load, tile[middle:], options, device)
-    else:
-        yield from scores
-
-
-def _score_at_once(
-    load: Callable[[int], Features], tile: Sequence[tuple[int, int]], options: SimilarityOptions, device: torch.device
-) -> list[NDArray[np.float32]]:
-    """Scores of all boxes of some pairs of images on a device."""
-    held = {index: load(index) for index in sorted({index for pair in tile for index in pair})}
-    seconds = sorted({other for _, other in tile})
-    firsts_of = [list(held).index(one) for one, _ in tile]
-    seconds_of = [seconds.index(other) for _, other in tile]
-
-    def scores_to(images: Sequence[Features]) -> torch.Tensor:
-        b = batched.Boxes.of(images, device).take(seconds_of)
-        forward, backward = batched.match_both(a, b, options.matching)
-        return forward if options.symmetry == "mirror" else forward.sqrt() * backward.mT.sqrt()
-
-    a = batched.Boxes.of(list(held.values()), device).take(firsts_of)
-    scores = scores_to([held[index] for index in seconds])
-    turned = [image for index in seconds if (image := held[index].turned)]
-    if options.mirrored and len(turned) == len(seconds):
-        mirrored = scores_to(turned)
-        better = mirrored.amax(dim=2).sum(dim=1) > scores.amax(dim=2).sum(dim=1)
-        scores = torch.where(better[:, None, None], mirrored, scores)
-    blocks = zip(tile, scores.cpu().numpy(), strict=True)
-    return [block[: len(held[one].boxes), : len(held[other].boxes)] for (one, other), block in blocks]
-
-
-def _pair_scores(a: Features, b: Features, options: SimilarityOptions) -> NDArray[np.float32]:
-    """Scores of all boxes of two images, the second as it is or mirrored, whichever matches better, (Ma, Mb)."""
-    scores = _symmetrised(a, b, options)
-    if not options.mirrored or b.turned is None:
-        return scores
-    other = _symmetrised(a, b.turned, options)
-    return other if other.max(axis=1).sum() > scores.max(axis=1).sum() else scores
-
-
-def _symmetrised(a: Features, b: Features, options: SimilarityOptions) -> NDArray[np.float32]:
-    """Scores of all boxes of two images, symmetrised, float32 (Ma, Mb)."""
-    if options.symmetry == "mirror":
-        return match(a, b, options.matching)
-    forward, backward = match_both(a, b, options.matching)
-    scores: NDArray[np.float32] = np.sqrt(forward) * np.sqrt(backward.T)
-    return scores

@@ -27,7 +27,7 @@ from visual_summaries.clustering.options import AppearanceOptions, MatchingOptio
 from visual_summaries.clustering.parts.proposals import selective_search
 from visual_summaries.masks.errors import UserError
 from visual_summaries.summaries.arrays import Array, read_arrays
-from visual_summaries.summaries.backend import in_processes
+from visual_summaries.summaries.backend import make_calls
 from visual_summaries.summaries.evaluation.pf_willow import ALPHAS, Annotated, Pair, errors, ordered_pairs, pck
 from visual_summaries.summaries.files import digest, write_npz
 from visual_summaries.summaries.progress import Tick, say
@@ -170,7 +170,7 @@ def find_boxes(
     found = {content: boxes for content, file in files.items() if (boxes := _kept(file)) is not None}
     missing = [content for content in distinct if content not in found]
     searches = (partial(selective_search, distinct[content], PROPOSALS, seed) for content in missing)
-    results = in_processes(searches, count=len(missing), jobs=jobs)
+    results = make_calls(searches, count=len(missing), jobs=jobs, native=False)
     for done, (content, boxes) in enumerate(zip(missing, results, strict=True)):
         write_npz(files[content], boxes=boxes)
         found[content] = boxes

@@ -136,7 +136,7 @@ def _proposals_files(out: Path) -> list[Path]:
 
 
 def _proposals_work(context: ImageContext, tick: Tick) -> dict[str, Any]:
-    from visual_summaries.summaries.stages.parts import run_proposals
+    from visual_summaries.summaries.stages.proposals import run_proposals
 
     options, key = context.settings.proposals, digest(_proposals_inputs(context))
     return run_proposals(context.out, options, seed=context.seed, jobs=context.processes, key=key, tick=tick)
@@ -162,7 +162,7 @@ def _matching_files(out: Path) -> list[Path]:
 
 
 def _matching_work(context: ImageContext, tick: Tick) -> dict[str, Any]:
-    from visual_summaries.summaries.stages.parts import run_matching
+    from visual_summaries.summaries.stages.matching import run_matching
 
     return run_matching(
         context.out,

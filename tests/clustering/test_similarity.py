@@ -11,7 +11,7 @@ from visual_summaries.clustering.matching.pairs import all_pairs
 from visual_summaries.clustering.matching.proposal_flow import Features, match, mirror
 from visual_summaries.clustering.matching.similarity import similarity
 from visual_summaries.clustering.options import MatchingOptions, SimilarityOptions
-from visual_summaries.summaries.stages.parts import TileFolder
+from visual_summaries.summaries.stages.work_files import TileFolder
 
 
 @pytest.fixture

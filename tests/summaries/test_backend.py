@@ -17,8 +17,7 @@ from visual_summaries.summaries.backend import (
     choose_threads,
     cores,
     idle_cores,
-    in_processes,
-    in_threads,
+    make_calls,
     steady_threads,
 )
 from visual_summaries.summaries.pipeline import Job
@@ -47,26 +46,28 @@ def test_a_quota_of_the_container_counts(monkeypatch):
     assert cores() == 1
 
 
-@pytest.mark.parametrize("several", [in_processes, in_threads])
+@pytest.mark.parametrize("native", [False, True])
 @pytest.mark.parametrize("jobs", [1, 2, 1000])
-def test_results_come_in_the_order_of_the_calls(several, jobs):
-    assert list(several((partial(pow, 2, n) for n in range(20)), count=20, jobs=jobs)) == [2**n for n in range(20)]
+def test_results_come_in_the_order_of_the_calls(native, jobs):
+    assert list(make_calls((partial(pow, 2, n) for n in range(20)), count=20, jobs=jobs, native=native)) == [
+        2**n for n in range(20)
+    ]
 
 
 @pytest.mark.parametrize(("count", "jobs", "allowed", "workers"), [(3, 1000, 64, 3), (500, 1000, 2, 2), (9, 4, 64, 4)])
-@pytest.mark.parametrize("several", [in_processes, in_threads])
-def test_there_are_no_more_workers_than_calls_and_cores(monkeypatch, several, count, jobs, allowed, workers):
+@pytest.mark.parametrize("native", [False, True])
+def test_there_are_no_more_workers_than_calls_and_cores(monkeypatch, native, count, jobs, allowed, workers):
     seen = []
     monkeypatch.setattr(backend, "cores", lambda: allowed)
-    monkeypatch.setattr(backend, "_parallel", lambda calls, number, options: seen.append(number) or iter(()))
-    several((partial(pow, 2, n) for n in range(count)), count=count, jobs=jobs)
+    monkeypatch.setattr(backend, "_parallel", lambda calls, number, native: seen.append(number) or iter(()))
+    make_calls((partial(pow, 2, n) for n in range(count)), count=count, jobs=jobs, native=native)
     assert seen == [workers]
 
 
-@pytest.mark.parametrize("several", [in_processes, in_threads])
-def test_what_a_call_raises_is_raised(several):
+@pytest.mark.parametrize("native", [False, True])
+def test_what_a_call_raises_is_raised(native):
     with pytest.raises(ZeroDivisionError):
-        list(several([partial(divmod, 1, n) for n in (1, 1, 0, 1)], count=4, jobs=2))
+        list(make_calls([partial(divmod, 1, n) for n in (1, 1, 0, 1)], count=4, jobs=2, native=native))
 
 
 @pytest.mark.filterwarnings("ignore:.* tasks have been successfully executed")
@@ -78,7 +79,7 @@ def test_calls_are_taken_as_they_are_needed():
             taken.append(n)
             yield partial(time.sleep, 0.01)
 
-    results = in_threads(calls(), count=100, jobs=2)
+    results = make_calls(calls(), count=100, jobs=2, native=True)
     next(results)
     results.close()
     assert len(taken) < 50

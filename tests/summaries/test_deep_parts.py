@@ -11,7 +11,7 @@ from visual_summaries.summaries.arrays import ANYTHING, read_arrays
 from visual_summaries.summaries.folders import claimed
 from visual_summaries.summaries.settings import override
 from visual_summaries.summaries.similarity_file import read_matched
-from visual_summaries.summaries.stages.parts import run_matching
+from visual_summaries.summaries.stages.matching import run_matching
 
 NUMBERS = 8
 
@@ -43,7 +43,7 @@ def test_a_killed_matching_goes_on_with_the_same_reduced_descriptors(copy, encod
     (work,) = (copy / "work" / "matching").iterdir()
     directions = read_arrays(work / "basis.npz", ANYTHING)["basis"]
     np.testing.assert_allclose(directions.T @ directions, np.eye(NUMBERS), atol=1e-5)
-    for file in (work / "features").iterdir():
+    for file in (work / "images").iterdir():
         arrays = read_arrays(file, ANYTHING)
         assert arrays["descriptors"].shape == arrays["mirrored"].shape
         assert arrays["descriptors"].shape[1] == NUMBERS
