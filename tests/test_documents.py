@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from visual_summaries.summaries.cli import COMMANDS, main
+
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+OPTION = r"(?<![\w-])--[a-z][\w.-]*\w"
 FOLDERS = ("masks", "clustering", "summaries", "specialize", "scripts", "tests", "docs")
 
 
@@ -18,6 +21,23 @@ def test_files_that_a_document_names_exist(path):
     outputs = ("masks/ID", "masks/`", "summaries/`")
     missing = {name for name in named if not name.startswith(outputs) and not (ROOT / name.rstrip(".")).exists()}
     assert not missing
+
+
+@pytest.fixture
+def options(monkeypatch, capsys):
+    """All options of the command line and of the scripts."""
+    monkeypatch.setenv("COLUMNS", "400")  # no name is broken over two lines
+    helps = [[*name.split(), "--help"] for name in COMMANDS] + [[name, "--help-all"] for name in ("run", "specialize")]
+    for words in helps:
+        assert main(words) == 0
+    text = capsys.readouterr().out + "".join(path.read_text() for path in (ROOT / "scripts").glob("*.py"))
+    return set(re.findall(OPTION, text))
+
+
+def test_options_that_a_document_names_exist(options):
+    others = {"--strict"}  # of other programs
+    for path in DOCUMENTS:
+        assert set(re.findall(OPTION, path.read_text(encoding="utf-8"))) - options - others == set(), path.name
 
 
 def test_there_are_twenty_answers():
