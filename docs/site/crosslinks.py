@@ -15,6 +15,7 @@ import griffe
 _NAME = re.compile(
     r"(?::[a-z]+:)?(?<![`\[\\])(?P<ticks>`{1,2})~?(?P<name>[A-Za-z_][\w.]*|[a-z]\w*(?:/\w+)+\.py)(?P=ticks)(?!`)"
 )
+_TABLE = re.compile(r"=+(?: +=+)+$")
 _SECTION = re.compile(r"[A-Z][A-Za-z ]*:")
 
 
@@ -35,10 +36,13 @@ def linked(text: str, item: griffe.Object, package: griffe.Module) -> str:
         target, code = _find(match["name"], item, package), f"`{match['name']}`"
         return f"[{code}][{target}]" if target else code
 
-    lines, section = [], False
+    lines, section, table = [], False, False
     for line in text.splitlines():
         section = section or _SECTION.fullmatch(line) is not None
-        literal = line.lstrip().startswith((">>>", "...")) or (line.startswith("    ") and not section)
+        table = bool(line) and (table or _TABLE.match(line) is not None)
+        if table:  # of reStructuredText, which keeps its columns as a literal block
+            line = f"    {line}"
+        literal = table or line.lstrip().startswith((">>>", "...")) or (line.startswith("    ") and not section)
         lines.append(line if literal else _NAME.sub(link, line))
     return "\n".join(lines)
 
