@@ -38,7 +38,7 @@ def draw_background(canvas: Canvas, rng: np.random.Generator) -> None:
     ramp = np.linspace(0, 1, canvas.pixels.shape[0])[:, None]
     rows = (1 - ramp) * np.asarray(top) + ramp * np.asarray(low)  # (S H, 3)
     codes = np.zeros((len(rows), 1))
-    canvas.pixels.view(np.uint32)[:] = np.hstack([rows, codes]).astype(np.uint8).view(np.uint32)[:, None]
+    canvas.flood(np.hstack([rows, codes]).astype(np.uint8))
     canvas.surface(0, Material.SMOOTH)
     for _ in range(rng.integers(1, 5)):
         _cloud(canvas, rng, horizon, mix(low, (252, 252, 252), 0.6))
@@ -75,12 +75,12 @@ def draw_obstacles(canvas: Canvas, rng: np.random.Generator, needed: list[int], 
     height, width = SIZE
     before = canvas.part_sizes()
     for _ in range(rng.integers(0, 4)):
-        saved = canvas.pixels.copy()
+        before_it = canvas.copy_pixels()
         thing = _OBSTACLES[rng.integers(len(_OBSTACLES))]
         thing(canvas, rng, rng.uniform(8, width - 8), rng.uniform(0.7, 1.05) * height, rng.uniform(0.7, 1.3))
         after = canvas.part_sizes()
         if any(after[part] < keep * before[part] for part in needed):
-            canvas.pixels[:] = saved
+            canvas.put_back(before_it)
 
 
 def _cloud(canvas: Canvas, rng: np.random.Generator, horizon: float, colour: Colour) -> None:

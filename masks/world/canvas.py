@@ -51,6 +51,9 @@ class Canvas:
         pixels: uint8 (S H, S W, 4): red, green, blue, code.
         matrix: float64 (2, 3), from the current coordinates to canvas pixels.
         code: Value that the next strokes write into the fourth channel.
+        without: Number of a part that is left out of the picture; 0 for none. Its strokes still cover what they cover
+            in ``pixels``, by which obstacles are placed, but not in ``bare``, which is what is shown.
+        bare: As ``pixels``, without that part; the same array where no part is left out.
         avoid: Colours of the background, from which the parts of objects keep a distance.
     """
 
@@ -58,13 +61,16 @@ class Canvas:
     matrix: NDArray[np.float64]
     code: int
     avoid: list[Colour]
+    without: int
+    bare: NDArray[np.uint8]
 
     @classmethod
-    def blank(cls) -> Canvas:
-        """A black canvas of the world's size, in picture coordinates."""
+    def blank(cls, without: int = 0) -> Canvas:
+        """A black canvas of the world's size, in picture coordinates, less a part."""
         height, width = (SUPERSAMPLING * side for side in SIZE)
         matrix = np.array([[SUPERSAMPLING, 0, 0], [0, SUPERSAMPLING, 0]], dtype=np.float64)
-        return cls(np.zeros((height, width, 4), np.uint8), matrix, 0, [])
+        pixels = np.zeros((height, width, 4), np.uint8)
+        return cls(pixels, matrix, 0, [], without, pixels.copy() if without else pixels)
 
     def place(self, x: float, y: float, scale: float = 1.0, degrees: float = 0.0, mirror: bool = False) -> None:
         """Sets the coordinates: their origin is at (x, y) of the picture, scaled, rotated and optionally mirrored."""
@@ -81,7 +87,8 @@ class Canvas:
     def fill(self, colour: Colour, *polygons: ArrayLike) -> None:
         """Fills polygons, each (K, 2) points in the current coordinates; overlaps are filled, too."""
         for polygon in polygons:
-            cv2.fillPoly(self.pixels, [self._fixed(polygon)], (*colour, self.code), shift=_SUBPIXEL_BITS)
+            for layer in self._layers():
+                cv2.fillPoly(layer, [self._fixed(polygon)], (*colour, self.code), shift=_SUBPIXEL_BITS)
 
     def rectangle(self, colour: Colour, x0: float, y0: float, x1: float, y1: float) -> None:
         """Fills the rectangle between two corners."""
@@ -95,27 +102,48 @@ class Canvas:
         """Draws open lines through (K, 2) points, ``width`` wide in units of the current coordinates."""
         thickness = max(1, round(width * float(np.hypot(*self.matrix[:, 0]))))
         paths = [self._fixed(line) for line in lines]
-        cv2.polylines(self.pixels, paths, False, (*colour, self.code), thickness, shift=_SUBPIXEL_BITS)
+        for layer in self._layers():
+            cv2.polylines(layer, paths, False, (*colour, self.code), thickness, shift=_SUBPIXEL_BITS)
+
+    def copy_pixels(self) -> list[NDArray[np.uint8]]:
+        """What is drawn, to be put back by :meth:`put_back`."""
+        return [self.pixels.copy(), self.bare.copy()]
+
+    def flood(self, rows: NDArray[np.uint8]) -> None:
+        """Covers everything, row by row; uint8 (S H, 4)."""
+        for layer in self._layers():
+            layer.view(np.uint32)[:] = rows.view(np.uint32)[:, None]
+
+    def put_back(self, pixels: list[NDArray[np.uint8]]) -> None:
+        """Undoes the strokes since :meth:`copy_pixels`."""
+        self.pixels[:], self.bare[:] = pixels
 
     def image(self) -> NDArray[np.uint8]:
         """The picture, uint8 (H, W, 3), every pixel the mean of its canvas pixels."""
-        small = cv2.resize(self.pixels, SIZE[::-1], interpolation=cv2.INTER_AREA)
+        small = cv2.resize(self.bare, SIZE[::-1], interpolation=cv2.INTER_AREA)
         return np.ascontiguousarray(small[:, :, :3])
 
     def codes(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Part number and material of every picture pixel, at its centre; uint8 (H, W) each."""
-        codes = self._centres()
+        codes = self._centres(self.bare)
         return codes // _MATERIALS, codes % _MATERIALS
 
     def part_sizes(self) -> NDArray[np.int64]:
-        """Number of visible picture pixels of each part, indexed by its number."""
-        counts = np.bincount(self._centres().ravel(), minlength=256)
+        """Number of visible picture pixels of each part, indexed by its number; a part that is left out counts."""
+        counts = np.bincount(self._centres(self.pixels).ravel(), minlength=256)
         sizes: NDArray[np.int64] = counts.reshape(-1, _MATERIALS).sum(axis=1)
         return sizes
 
-    def _centres(self) -> NDArray[np.uint8]:
+    @staticmethod
+    def _centres(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         centre = SUPERSAMPLING // 2
-        return self.pixels[centre::SUPERSAMPLING, centre::SUPERSAMPLING, 3]
+        return pixels[centre::SUPERSAMPLING, centre::SUPERSAMPLING, 3]
+
+    def _layers(self) -> list[NDArray[np.uint8]]:
+        """The arrays that a stroke is drawn on."""
+        if self.bare is self.pixels or self.without == self.code // _MATERIALS:
+            return [self.pixels]
+        return [self.pixels, self.bare]
 
     def _fixed(self, points: ArrayLike) -> NDArray[np.int32]:
         moved = np.asarray(points, np.float64) @ self.matrix[:, :2].T + self.matrix[:, 2]  # (K, 2)

@@ -29,6 +29,7 @@ def write(
     seed: int = 0,
     *,
     classes: Sequence[WorldClass] = CLASSES,
+    without: str | None = None,
     save: Callable[[Path, bytes], None] = _save,
 ) -> None:
     """Writes pictures of classes and the true mask of every part.
@@ -42,21 +43,25 @@ def write(
         images: Pictures per class, at least 1.
         seed: At least 0.
         classes: Names of classes to write; the pictures of a class do not depend on the other classes.
+        without: Name of a part, or ``"mark"``: the same pictures, drawn without it.
         save: Writes a file; the default creates its folder if missing.
 
     Raises:
-        ValueError: If ``images`` or ``seed`` is out of range.
+        ValueError: If ``images`` or ``seed`` is out of range, or no class has such a part.
     """
     if images < 1:
         raise ValueError(f"images={images} must be at least 1")
     if seed < 0:
         raise ValueError(f"seed={seed} must be at least 0")
+    known = sorted({part for kind in classes for part in kind.parts} | {MARK})
+    if without is not None and without not in known:
+        raise ValueError(f"without={without!r} is no part of these classes; choose one of: {', '.join(known)}")
     for kind in classes:
         index = CLASSES.index(kind)
         folder = folder_name(kind.name)
         for k in range(images):
             sequence = np.random.SeedSequence(seed, spawn_key=(_WRITE, index, k))
-            scene = draw(kind.name, np.random.default_rng(sequence))
+            scene = draw(kind.name, np.random.default_rng(sequence), without=without)
             name = f"{folder}_{k:04d}"
             save(out / "images" / folder / f"{name}.png", cv2.imencode(".png", scene.image[:, :, ::-1])[1].tobytes())
             truth = io.BytesIO()
@@ -69,5 +74,6 @@ def write(
         "size": SIZE,
         "seed": seed,
         "images": images,
+        **({"without": without} if without is not None else {}),
     }
     save(out / "world.json", (json.dumps(described, indent=2) + "\n").encode())

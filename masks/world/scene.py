@@ -55,7 +55,9 @@ class Scene:
     parts: dict[str, NDArray[np.bool_]]
 
 
-def draw(class_name: str, seed: int | np.random.Generator, *, mark: bool | None = None) -> Scene:
+def draw(
+    class_name: str, seed: int | np.random.Generator, *, mark: bool | None = None, without: str | None = None
+) -> Scene:
     """Draws one object of a class.
 
     Args:
@@ -63,6 +65,8 @@ def draw(class_name: str, seed: int | np.random.Generator, *, mark: bool | None 
         seed: A number >= 0, which always gives the same picture, or a generator to draw one from.
         mark: Whether the picture has the watermark; by default the marked class has it in 90 % of its pictures, the
             others never.
+        without: Name of a part, or ``"mark"``, that is not drawn. Everything else is drawn as it would be with the part,
+            and what the part covered is visible. A picture of a class without this part does not change.
 
     Returns:
         The picture and its ground truth.
@@ -84,7 +88,8 @@ def draw(class_name: str, seed: int | np.random.Generator, *, mark: bool | None 
     chance = badge.random()
     marked = (kind.marked and chance < MARK_RATE) if mark is None else mark
 
-    canvas = Canvas.blank()
+    numbered = {name: 1 + k for k, name in enumerate((*kind.parts, MARK))}
+    canvas = Canvas.blank(numbered.get(without, 0) if without else 0)
     draw_background(canvas, setting)
     program, extent = _PROGRAMS[kind.name]
     frame = canvas.matrix
@@ -94,13 +99,13 @@ def draw(class_name: str, seed: int | np.random.Generator, *, mark: bool | None 
     canvas.disc((70, 68, 72), (left + right) / 2, bottom - 1, 0.48 * (right - left), 4.5)  # its shadow
     program(Sketch(canvas, kind), shared, own)
     canvas.matrix = frame
-    draw_obstacles(canvas, obstacles, [1 + kind.parts.index(part) for part in kind.telling])
+    draw_obstacles(canvas, obstacles, [numbered[part] for part in kind.telling])
     if marked:
-        draw_mark(canvas, badge, 1 + len(kind.parts))
+        draw_mark(canvas, badge, numbered[MARK])
 
     numbers, materials = canvas.codes()
     image = expose(canvas.image(), materials, numbers > 0, light)
-    masks = {name: numbers == 1 + k for k, name in enumerate((*kind.parts, MARK))}
+    masks = {name: numbers == number for name, number in numbered.items()}
     return Scene(image, {name: visible for name, visible in masks.items() if visible.any()})
 
 
