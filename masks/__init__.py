@@ -17,3 +17,50 @@ Hyperparameters live in one frozen dataclass a stage; each field says its unit, 
 from. The command line and the configuration file are made from these dataclasses, so those it tells stand in modules
 that import no network's library: ``masks/schedule.py``, ``clustering/options.py``, ``specialize/options.py``.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import lazy_loader
+
+if TYPE_CHECKING:
+    from visual_summaries.masks.attribution.extremal import extremal as extremal
+    from visual_summaries.masks.attribution.grad_cam import grad_cam as grad_cam
+    from visual_summaries.masks.attribution.options import ExtremalOptions as ExtremalOptions
+    from visual_summaries.masks.attribution.options import RiseOptions as RiseOptions
+    from visual_summaries.masks.attribution.rise import rise as rise
+    from visual_summaries.masks.errors import UserError as UserError
+    from visual_summaries.masks.inputs.images import Frame as Frame
+    from visual_summaries.masks.inputs.reading import read_image as read_image
+    from visual_summaries.masks.metrics.faithfulness import drop as drop
+    from visual_summaries.masks.metrics.faithfulness import probabilities as probabilities
+    from visual_summaries.masks.networks.classifier import Classifier as Classifier
+    from visual_summaries.masks.networks.input_options import InputFormat as InputFormat
+    from visual_summaries.masks.networks.models import load_classifier as load_classifier
+    from visual_summaries.masks.perturbation.binarize import binarize as binarize
+    from visual_summaries.masks.perturbation.optimize import MaskBatch as MaskBatch
+    from visual_summaries.masks.perturbation.optimize import optimize as optimize
+    from visual_summaries.masks.perturbation.schedule import BinaryOptions as BinaryOptions
+    from visual_summaries.masks.perturbation.schedule import Schedule as Schedule
+    from visual_summaries.masks.perturbation.schedule import preset as preset
+else:
+    __getattr__, __dir__, __all__ = lazy_loader.attach(
+        __name__,
+        submod_attrs={
+            "attribution.extremal": ["extremal"],
+            "attribution.grad_cam": ["grad_cam"],
+            "attribution.options": ["ExtremalOptions", "RiseOptions"],
+            "attribution.rise": ["rise"],
+            "errors": ["UserError"],
+            "inputs.images": ["Frame"],
+            "inputs.reading": ["read_image"],
+            "metrics.faithfulness": ["drop", "probabilities"],
+            "networks.classifier": ["Classifier"],
+            "networks.input_options": ["InputFormat"],
+            "networks.models": ["load_classifier"],
+            "perturbation.binarize": ["binarize"],
+            "perturbation.optimize": ["MaskBatch", "optimize"],
+            "perturbation.schedule": ["BinaryOptions", "Schedule", "preset"],
+        },
+    )

@@ -20,9 +20,8 @@ def cache_folder(name: str) -> Path:
     Returns:
         A folder of this name in ``VISUAL_SUMMARIES_CACHE`` where that is set, else in the user's cache folder.
 
-    Example:
     Examples:
-            >>> cache_folder("networks").name
-            'networks'
+        >>> cache_folder("networks").name
+        'networks'
     """
     return Path(os.environ.get(VARIABLE) or platformdirs.user_cache_dir("visual-summaries")) / name

@@ -1,5 +1,8 @@
 """Visual summaries: which object parts an image classifier relies on for a class.
 
+    from visual_summaries import load_classifier, summarize
+    run = summarize("photos/church", load_classifier("lite0"), "church", "runs/church", limit=24)
+
 Data flows through four packages, and imports go the other way:
 
 * :mod:`visual_summaries.masks`: from an image to the region that the network relies on.
@@ -9,3 +12,18 @@ Data flows through four packages, and imports go the other way:
 
 In a checkout the packages are folders at the top level, and this folder holds links to them.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import lazy_loader
+
+if TYPE_CHECKING:
+    from visual_summaries.masks import load_classifier as load_classifier
+    from visual_summaries.summaries import load as load
+    from visual_summaries.summaries import summarize as summarize
+else:
+    __getattr__, __dir__, __all__ = lazy_loader.attach(
+        __name__, submod_attrs={"masks": ["load_classifier"], "summaries": ["load", "summarize"]}
+    )

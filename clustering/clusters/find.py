@@ -138,6 +138,16 @@ def find_clusters(
         affinity: Options of affinity propagation.
         pruning: Options of pruning, merging and completing.
         seed: Of the noise that breaks ties.
+
+    Examples:
+        >>> from scipy.sparse import csr_array
+        >>> kind = np.tile([0, 1], 8)  # eight inputs with one part of each of two kinds
+        >>> alike = np.where(kind[:, None] == kind, 0.8, 0.1).astype(np.float32)
+        >>> matched = Matched(csr_array(alike), np.repeat(np.arange(8), 2), np.arange(16), None)
+        >>> options = {"affinity": AffinityOptions(), "pruning": PruneOptions()}
+        >>> found = find_clusters(matched, lambda some: np.ones((len(some), len(some))), seed=0, **options)
+        >>> [kind[group.stay].tolist() for group in found.groups]
+        [[0, 0, 0, 0, 0, 0, 0, 0], [1, 1, 1, 1, 1, 1, 1, 1]]
     """
     clusters = propagate(matched.matrix, matched.affinity(affinity), seed=seed)
     groups = [_group(clusters, number, matched.part_owner) for number in range(len(clusters.exemplars))]

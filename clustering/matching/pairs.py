@@ -79,7 +79,13 @@ def nearest_pairs(encodings: NDArray[np.floating], neighbours: int) -> NDArray[n
 
 
 def all_pairs(images: int) -> NDArray[np.int64]:
-    """All pairs of so many images: int64 (n, 2), one < other, in rising order.
+    """All pairs of images.
+
+    Args:
+        images: How many there are.
+
+    Returns:
+        int64 (n, 2), one < other, in rising order.
 
     Examples:
         >>> all_pairs(3).tolist()

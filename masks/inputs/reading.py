@@ -144,6 +144,9 @@ def read_image(path: Path, *, reduce: bool = True) -> Photograph:
     Raises:
         UnusableImageError: If the file is not an image, is damaged, empty, too small or too large; the message is the
             reason.
+
+    Examples:
+        >>> frame = classifier.frame.cut(read_image(Path("church/1.jpg")).pixels)  # doctest: +SKIP
     """
     if not is_image_name(path):
         raise UnusableImageError(f"not an image file (suffix {path.suffix or 'missing'})")

@@ -55,6 +55,12 @@ def probabilities(
         targets: (N,) class indices.
         masks: (N, 1, H, W) in [0, 1], or None for the images themselves.
         perturbation: What takes the place of perturbed pixels; needed with masks.
+
+    Examples:
+        >>> from visual_summaries.masks.networks.models import load_classifier
+        >>> classifier = load_classifier("demo:1", weights="none")
+        >>> probabilities(classifier, classifier.empty(2), torch.tensor([0, 1])).shape
+        torch.Size([2])
     """
     with torch.inference_mode():
         if masks is not None and perturbation is not None:
@@ -63,7 +69,11 @@ def probabilities(
 
 
 def drop(p0: Tensor, p: Tensor) -> Tensor:
-    """(p0 - p) / p0, elementwise.
+    """The share of a class's probability that is lost, (p0 - p) / p0, elementwise.
+
+    Args:
+        p0: Probability before, in (0, 1].
+        p: Probability after, of the same shape.
 
     Examples:
         >>> drop(torch.tensor([0.8]), torch.tensor([0.2]))

@@ -79,6 +79,11 @@ def load_classifier(
     Raises:
         UserError: If the model or the device is unknown, its weights are not on this machine or do not fit, or a
             user's file fails.
+
+    Examples:
+        >>> classifier = load_classifier("demo:1", weights="none")
+        >>> classifier.spec, classifier.count_classes()
+        ('demo:1', 8)
     """
     device = choose_device(device) if isinstance(device, str) else device
     override = input_format or InputFormat()

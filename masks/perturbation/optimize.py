@@ -77,6 +77,11 @@ def optimize(
 
     Raises:
         UserError: If no gradient of the logits reaches the images, or logits are not finite.
+
+    Examples:
+        >>> from visual_summaries.masks import load_classifier, preset
+        >>> with load_classifier("lite0") as classifier:  # doctest: +SKIP
+        ...     found = optimize(classifier, images, targets, preset("compact"))
     """
     cleaning = cleaning or BinaryOptions()
     order = (schedule.smooth, schedule.crisp)

@@ -173,6 +173,9 @@ DEFAULT_PRESET = "compact"
 def preset(name: str) -> Schedule:
     """The schedule of a preset.
 
+    Args:
+        name: compact, paper or reference.
+
     Raises:
         UserError: If there is no such preset.
 

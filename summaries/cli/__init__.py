@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import io
-import logging
 import os
 import re
 import select
@@ -83,11 +82,10 @@ def _answer(given: Sequence[str], debug: bool) -> int:
 
         print(f"{PROGRAM} {version(PROGRAM)}")
         return 0
-    told = logging.StreamHandler(sys.stderr)
-    told.setFormatter(_Told("%(message)s"))
-    logging.basicConfig(level=logging.WARNING, handlers=[told])
+    from visual_summaries.summaries.cli.terminal import told
+
     try:
-        with ended_by_signal():
+        with ended_by_signal(), told(in_options):
             _run(given, debug)
     except UserError as error:
         if debug:
@@ -139,14 +137,6 @@ def _run(given: Sequence[str], debug: bool) -> None:
             module.main(rest)
         except HelpShown:
             return
-
-
-class _Told(logging.Formatter):
-    """What the library logs, with options in place of Python's arguments."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The message as a line."""
-        return in_options(super().format(record))
 
 
 def in_options(message: str) -> str:

@@ -27,10 +27,9 @@ _log = logging.getLogger(__name__)
 def environment(*folders: Path) -> jinja2.Environment:
     """The templates of the pages, those of further folders, and the filters they share.
 
-    Example:
     Examples:
-            >>> environment().from_string("{{ name }}").render(name="<b>")
-            '&lt;b&gt;'
+        >>> environment().from_string("{{ name }}").render(name="<b>")
+        '&lt;b&gt;'
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader([Path(__file__).with_name("templates"), *folders]),

@@ -69,11 +69,12 @@ def classifier(network: nn.Module) -> Classifier:
     return Classifier(network, frame=Frame((SIDE, SIDE), SIDE, "bilinear"), normalisation=normalisation)
 
 
-def test_conversions_are_said_and_recorded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_conversions_are_said_and_recorded(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     found = run(job(tmp_path), classifier(Soft()), until="masks")
     notes = json.loads((found.path / "run.json").read_text())["model"]["notes"]
     assert notes == ["outputs are probabilities: their logarithm is taken"]
-    assert f"model: {notes[0]}\n" in capsys.readouterr().err
+    assert f"model: {notes[0]}" in caplog.messages
     plain = run(replace(job(tmp_path / "other"), limit=1), classifier(Network()), until="masks")
     assert plain.info["model"]["notes"] == []
 
@@ -100,8 +101,9 @@ def test_torchscript_stops_no_run_and_is_told(tmp_path: Path) -> None:
     assert found.info["stages"]["matching"]["counts"]["descriptor"] == "hog"
 
 
-def test_images_whose_class_no_mask_loses_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_images_whose_class_no_mask_loses_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     found = run(job(tmp_path), classifier(Sure()), until="masks")
     assert found.info["stages"]["masks"]["counts"]["not lost"] == 3
-    assert "3 of 3 images keep more than 50% of their class under their mask" in capsys.readouterr().err
+    assert "3 of 3 images keep more than 50% of their class under their mask" in caplog.text
     assert all(row.drop_binary < 0.5 for row in found.masks.values())

@@ -143,11 +143,23 @@ def test_a_run_is_loaded_and_read(done, table):
         summaries.load(done / "gallery")
 
 
-def test_python_gives_the_bytes_of_the_command_line(done, folder, classifier, promised, tmp_path, quick_settings):
+def test_python_gives_the_bytes_of_the_command_line(
+    done, folder, classifier, promised, tmp_path, quick_settings, capfd
+):
     classifier.network.train()
+    steps = []
     found = summaries.summarize(
-        folder.photographs, classifier, "textured", tmp_path / "run", jobs=1, settings=quick_settings
+        folder.photographs,
+        classifier,
+        "textured",
+        tmp_path / "run",
+        jobs=1,
+        settings=quick_settings,
+        progress=steps.append,
     )
+    assert capfd.readouterr() == ("", "")
+    assert {step.task for step in steps} >= {"images", "masks", "proposals", "matching", "gallery"}
+    assert all(0 <= step.done <= step.total for step in steps)
     assert [summary.kept for summary in found.summaries] == [summary.kept for summary in Run(done).summaries]
     assert promised(tmp_path / "run") == promised(done)
     assert classifier.network.training  # left as it was

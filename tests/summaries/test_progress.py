@@ -4,8 +4,9 @@ import io
 
 import pytest
 
+from visual_summaries.summaries.cli import terminal
 from visual_summaries.summaries.pace import MARKS, Pace
-from visual_summaries.summaries.progress import progress
+from visual_summaries.summaries.progress import Step, progress, say, told_to
 
 
 class Clock:
@@ -94,13 +95,13 @@ def test_a_mark_without_progress_changes_nothing(clock):
 def shown(clock, monkeypatch):
     """What is on standard error while the first of 25 images takes 61 seconds, each other one 20, and 13 are done."""
 
-    def show(terminal):
+    def show(is_terminal):
         stream = io.StringIO()
-        monkeypatch.setattr(stream, "isatty", lambda: terminal)
+        monkeypatch.setattr(stream, "isatty", lambda: is_terminal)
         monkeypatch.setattr("sys.stderr", stream)
-        monkeypatch.setattr("visual_summaries.summaries.progress.time", clock)
+        monkeypatch.setattr(terminal, "time", clock)
         monkeypatch.setattr("tqdm.std.time", clock)
-        with progress("masks", "images") as tick:
+        with terminal.told(str.upper), progress("masks", "images") as tick:
             for done in range(14):
                 clock.now += 61 if done == 1 else 20
                 tick(done, 25)
@@ -111,8 +112,8 @@ def shown(clock, monkeypatch):
 
 def test_lines_where_there_is_no_terminal(shown):
     lines = shown(False).splitlines()
-    assert lines[0] == "  masks: 1 of 25 images"
-    assert lines[-1] == "  masks: 13 of 25 images, 04:00 left"
+    assert lines[0] == "  MASKS: 1 OF 25 IMAGES"  # as rewritten
+    assert lines[-1] == "  MASKS: 13 OF 25 IMAGES, 04:00 LEFT"
 
 
 def test_a_bar_on_a_terminal(shown):
@@ -121,3 +122,54 @@ def test_a_bar_on_a_terminal(shown):
     assert "left" not in states[3]
     assert "13/25 images [" in states[-1]
     assert ", 04:00 left]" in states[-1]
+
+
+def run_a_task():
+    say("a line")
+    with progress("masks", "images") as tick:
+        tick(1, 2)
+
+
+def test_the_library_prints_nothing(capfd, caplog):
+    with caplog.at_level("INFO"):
+        run_a_task()
+    assert capfd.readouterr() == ("", "")
+    assert caplog.messages == ["a line"]
+
+
+def test_a_listener_gets_the_steps_of_its_block(capfd):
+    steps = []
+    with told_to(steps.append):
+        run_a_task()
+        with told_to(None):  # whoever asks for nothing changes nothing
+            run_a_task()
+    run_a_task()
+    assert steps == [Step("masks", "images", 1, 2)] * 2
+    assert capfd.readouterr() == ("", "")
+
+
+def test_lines_are_shown_by_the_command_line_alone(capsys):
+    with terminal.told(str.title):
+        say("a line")
+    say("another")
+    assert capsys.readouterr().err == "A Line\n"
+
+
+def test_the_display_is_put_back_after_an_error():
+    steps = []
+    with pytest.raises(ValueError, match="stop"), told_to(steps.append):
+        raise ValueError("stop")
+    run_a_task()
+    assert steps == []
+
+
+def test_nobody_reads_the_lines(monkeypatch):
+    """A pipe that was closed ends the command, as it does for what is printed."""
+
+    class Closed(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError
+
+    monkeypatch.setattr("sys.stderr", Closed())
+    with pytest.raises(BrokenPipeError), terminal.told(str):
+        say("a line")
