@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from visual_summaries.masks.networks.classifier import Classifier
-    from visual_summaries.specialize.options import Settings as Settings
+    from visual_summaries.specialize.options import SpecializeOptions as SpecializeOptions
     from visual_summaries.summaries.progress import Step
     from visual_summaries.summaries.store import Run
 else:
-    __getattr__, _, __all__ = lazy_loader.attach(__name__, submod_attrs={"options": ["Settings"]})
+    __getattr__, _, __all__ = lazy_loader.attach(__name__, submod_attrs={"options": ["SpecializeOptions"]})
     __all__ += ["load", "specialize"]
 
     def __dir__() -> list[str]:
@@ -34,9 +34,9 @@ def specialize(
     out: Path | str,
     *,
     others: Path | str | None = None,
-    leave_out: Sequence[str] = (),
+    exclude: Sequence[str] = (),
     seed: int = 0,
-    settings: Settings | None = None,
+    options: SpecializeOptions | None = None,
     progress: Callable[[Step], None] | None = None,
 ) -> Classifier:
     """Trains an SVM for each kept summary of some runs, and blends them with the network.
@@ -48,11 +48,11 @@ def specialize(
         classifier: The network. It is frozen meanwhile and restored afterwards.
         train: Training images, a folder a class.
         out: The model folder: a new or an empty one, or one that was made before.
-        others: Photographs of other classes (see `specialize.feature_cache.list_photos`); None where every class of
+        others: Photographs of other classes (see `specialize.photos.list_photos`); None where every class of
             the network has a run.
-        leave_out: Summaries that get no SVM, as RUN/NUMBER.
+        exclude: Summaries that get no SVM, as RUN/NUMBER.
         seed: Of every random choice, >= 0.
-        settings: Options of the steps; None for the defaults.
+        options: Options of the steps; None for the defaults.
         progress: Called with each step, for instance ``print``.
 
     Returns:
@@ -79,8 +79,8 @@ def specialize(
             train_root=Path(train),
             others=None if others is None else Path(others),
             out=Path(out),
-            settings=settings,
-            left_out=leave_out,
+            options=options,
+            exclude=exclude,
             seed=seed,
         )
     return load_model(out, classifier)

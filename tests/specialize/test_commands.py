@@ -20,6 +20,7 @@ from visual_summaries.masks.perturbation.schedule import Schedule, Stage
 from visual_summaries.specialize.controls import METHODS
 from visual_summaries.specialize.image_uses import ImageUse
 from visual_summaries.specialize.model import read_model, save_model
+from visual_summaries.specialize.options import TuningOptions
 from visual_summaries.summaries.cli import main
 from visual_summaries.summaries.files import read_csv, read_json, write_json
 from visual_summaries.summaries.store import Run
@@ -65,6 +66,26 @@ def test_the_same_command_gives_the_same_model(home, tmp_path):
         assert (tmp_path / "again" / name).read_bytes() == (home.model / name).read_bytes(), name
     assert home.specialize(tmp_path / "other", "--seed", "1") == 0
     assert (tmp_path / "other" / "images.csv").read_bytes() != (home.model / "images.csv").read_bytes()
+
+
+def test_python_gives_the_model_of_the_command_line(home, tmp_path, capfd):
+    steps = []
+    options = specialize.SpecializeOptions(tuning=TuningOptions(costs=(1.0,), steps=5))
+    with load_classifier("demo", weights="none") as classifier:
+        found = specialize.specialize(
+            [home.runs / SPECIALISED[0], Run(home.runs / SPECIALISED[1])],
+            classifier,
+            home.train,
+            tmp_path / "model",
+            others=home.others,
+            options=options,
+            progress=steps.append,
+        )
+        assert found.logits(classifier.empty(1)).shape == (1, 8)
+    assert capfd.readouterr() == ("", "")
+    assert {step.task for step in steps} >= {"training images", "other classes", "SVMs"}
+    for name in ("model.npz", "images.csv"):
+        assert (tmp_path / "model" / name).read_bytes() == (home.model / name).read_bytes(), name
 
 
 def frames(home) -> list[np.ndarray]:
