@@ -135,6 +135,10 @@ def count_neighbours(pairs: str) -> int | None:
 
     Raises:
         UserError: If it is neither.
+
+    Examples:
+        >>> count_neighbours("knn:20"), count_neighbours("all")
+        (20, None)
     """
     kind, _, count = pairs.partition(":")
     if pairs == ALL:

@@ -32,6 +32,13 @@ def deep_encoder(classifier: Classifier, options: AppearanceOptions) -> DeepEnco
 
     Raises:
         UserError: If deep descriptors are asked for and the network puts out no feature map, or none that can be used.
+
+    Examples:
+        >>> from visual_summaries.masks.networks.models import load_classifier
+        >>> with load_classifier("demo:1", weights="none") as classifier:
+        ...     chosen = [deep_encoder(classifier, AppearanceOptions(descriptor=name)) for name in ("auto", "deep")]
+        >>> [encoder is None for encoder in chosen]  # the network is small: HOG unless features are asked for
+        [True, False]
     """
     if options.descriptor == "hog":
         return None

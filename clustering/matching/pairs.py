@@ -38,6 +38,13 @@ def encode(classifier: Classifier, frames: Iterable[NDArray[np.uint8]]) -> NDArr
 
     Raises:
         UserError: If the network puts out no feature map.
+
+    Examples:
+        >>> from visual_summaries.masks.networks.models import load_classifier
+        >>> with load_classifier("demo:1", weights="none") as classifier:
+        ...     encodings = encode(classifier, np.zeros((3, *classifier.frame.size, 3), np.uint8))
+        >>> len(encodings), encodings.ndim
+        (3, 2)
     """
     layers = feature_layers(classifier)
     if not layers:

@@ -165,6 +165,14 @@ def deletion_auc(classifier: Classifier, images: Tensor, targets: Tensor, places
         images: (N, 3, H, W) in [0, 1].
         targets: (N,) class indices.
         places: (N, 1, H, W) int64, the order of the pixels, see :func:`ranks`.
+
+    Examples:
+        >>> from visual_summaries.masks.networks.models import load_classifier
+        >>> with load_classifier("demo:1", weights="none") as classifier:
+        ...     places = torch.arange(128 * 128).view(1, 1, 128, 128)
+        ...     area = deletion_auc(classifier, classifier.empty(1), torch.tensor([0]), places)
+        >>> bool(0 <= area <= 1)
+        True
     """
     return _area_under(classifier, DELETED_TO.prepare(images), targets, places, insert=False)
 
@@ -177,6 +185,14 @@ def insertion_auc(classifier: Classifier, images: Tensor, targets: Tensor, place
         images: (N, 3, H, W) in [0, 1].
         targets: (N,) class indices.
         places: (N, 1, H, W) int64, the order of the pixels, see :func:`ranks`.
+
+    Examples:
+        >>> from visual_summaries.masks.networks.models import load_classifier
+        >>> with load_classifier("demo:1", weights="none") as classifier:
+        ...     places = torch.arange(128 * 128).view(1, 1, 128, 128)
+        ...     area = insertion_auc(classifier, classifier.empty(1), torch.tensor([0]), places)
+        >>> bool(0 <= area <= 1)
+        True
     """
     return _area_under(classifier, INSERTED_ONTO.prepare(images), targets, places, insert=True)
 

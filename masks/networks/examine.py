@@ -36,6 +36,14 @@ def examine(classifier: Classifier, frames: Sequence[npt.NDArray[np.uint8]], *, 
 
     Raises:
         UserError: If a check fails; it says what to do.
+
+    Examples:
+        >>> from visual_summaries.masks.networks.models import load_classifier
+        >>> classifier = load_classifier("demo:1", weights="none")
+        >>> frame = np.random.default_rng(0).integers(0, 256, (*classifier.frame.size, 3), np.uint8)
+        >>> with classifier:
+        ...     examine(classifier, [frame])  # nothing is converted, and all steps can be done
+        []
     """
     first, second = frames[0], frames[1] if len(frames) > 1 else np.ascontiguousarray(frames[0][..., ::-1, :])
     notes = list(classifier.notes)

@@ -46,6 +46,13 @@ def feature_layers(classifier: Classifier) -> list[Layer]:
 
     Args:
         classifier: Inside its context: frozen, on its device.
+
+    Examples:
+        >>> from visual_summaries.masks.networks.models import load_classifier
+        >>> with load_classifier("demo", weights="none") as classifier:
+        ...     found = feature_layers(classifier)
+        >>> found[-1].size < found[0].size, found[-1].channels >= found[0].channels
+        (True, True)
     """
     size = classifier.shape.size
     finder = GridFinder(size)

@@ -44,6 +44,10 @@ def choose_device(name: str) -> torch.device:
 
     Raises:
         UserError: If the device does not exist or is not on this machine.
+
+    Examples:
+        >>> choose_device("cpu")
+        device(type='cpu')
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
