@@ -15,7 +15,8 @@ Conventions of the whole project, stated once:
 
 Hyperparameters live in one frozen dataclass a stage; each field says its unit, its range and where its default comes
 from. The command line and the configuration file are made from these dataclasses, so those it tells stand in modules
-that import no network's library: ``masks/schedule.py``, ``clustering/options.py``, ``specialize/options.py``.
+that import no network's library: ``masks/perturbation/schedule.py``, ``clustering/options.py`` and
+``specialize/options.py``.
 """
 
 from __future__ import annotations

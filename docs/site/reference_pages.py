@@ -5,6 +5,7 @@ A hook of mkdocs (see mkdocs.yml): what is added to a package appears in the ref
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -38,7 +39,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         inside = rooms(root / package)
         # the modules of the package itself; those of its rooms are on the rooms' pages
         modules = sorted(file.stem for file in (root / package).glob("[!_]*.py"))
-        parts = [_entry(f"visual_summaries.{package}", package, level=1)]
+        parts = [_entry(f"visual_summaries.{package}", package, level=1), _public_names(root / package)]
         parts.append("\n".join(f"- [{package}.{room}]({room}.md)" for room in inside))
         parts += [_entry(f"visual_summaries.{package}.{name}", f"{package}.{name}", level=2) for name in modules]
         files.append(File.generated(config, f"reference/{package}/index.md", content="\n\n".join(parts)))
@@ -49,6 +50,15 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
             files.append(File.generated(config, f"reference/{package}/{room}.md", content=page))
     files.append(File.generated(config, "reference/index.md", content="\n".join(overview)))
     return files
+
+
+def _public_names(package: Path) -> str:
+    """The names that a package exports (lines ``from MODULE import NAME as NAME`` in its __init__), as links."""
+    tree = ast.parse((package / "__init__.py").read_text(encoding="utf-8"))
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    names = {name.name: node.module for node in imports for name in node.names if name.asname == name.name}
+    links = [f"[`{name}`][{module}.{name}]" for name, module in sorted(names.items())]
+    return f"Public names: {', '.join(links)}." if links else ""
 
 
 def _entry(name: str, heading: str, *, level: int, **options: str) -> str:

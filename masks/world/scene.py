@@ -65,8 +65,8 @@ def draw(
         seed: A number >= 0, which always gives the same picture, or a generator to draw one from.
         mark: Whether the picture has the watermark; by default the marked class has it in 90 % of its pictures, the
             others never.
-        without: Name of a part, or ``"mark"``, that is not drawn. Everything else is drawn as it would be with the part,
-            and what the part covered is visible. A picture of a class without this part does not change.
+        without: Name of a part, or ``"mark"``, that is not drawn. Everything else is drawn as it would be with the
+            part, and what the part covered is visible. A picture of a class without this part does not change.
 
     Returns:
         The picture and its ground truth.
