@@ -1,8 +1,8 @@
 """From summaries to a better classifier: one linear SVM for each summary, blended with the network (paper section 4.4).
 
-from visual_summaries import specialize
-classifier = specialize.load("models/six")
-logits = classifier(images)
+Examples:
+    >>> from visual_summaries import specialize
+    >>> logits = specialize.load("models/six")(images)  # doctest: +SKIP
 """
 
 from __future__ import annotations

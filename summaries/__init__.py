@@ -1,9 +1,11 @@
 """Visual summaries of a class: from clusters of parts to names, scores and a gallery; the run folder.
 
-from visual_summaries import masks, summaries
-run = summaries.summarize("photos/church", masks.load_classifier("lite0"), "church", "runs/church")
-for summary in run.summaries:
-print(summary.kept, len(summary.members))
+Examples:
+    >>> from visual_summaries import masks, summaries
+    >>> classifier = masks.load_classifier("lite0")  # doctest: +SKIP
+    >>> run = summaries.summarize("photos/church", classifier, "church", "runs/church")  # doctest: +SKIP
+    >>> [len(summary.members) for summary in run.summaries if summary.kept]  # doctest: +SKIP
+    [15, 9]
 """
 
 from __future__ import annotations

@@ -28,6 +28,7 @@ from visual_summaries.summaries.summary import Box, Summary
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+    import pandas
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,37 @@ class Run:
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         self.info = read_record(self.path)
+
+    def __repr__(self) -> str:
+        """The folder, the class, and how many images and summaries there are, from the record alone."""
+        stages, known = self.info["stages"], [str((self.info.get("target") or {}).get("name", "class unknown"))]
+        for stage, count, text in (("images", "ok", "images"), ("clusters", "kept", "summaries kept")):
+            entry = stages.get(stage, {})
+            done = entry.get("status") == "done"
+            known.append(f"{entry.get('counts', {}).get(count, '?') if done else 'no'} {text}{'' if done else ' yet'}")
+        return f"<Run {self.path}: {', '.join(known)}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: crops of the kept summaries."""
+        from visual_summaries.summaries.pages.notebook import html
+
+        return html(self)
+
+    def table(self, name: str) -> pandas.DataFrame:
+        """A table of the run as a DataFrame.
+
+        Args:
+            name: images, masks, parts or summaries.
+
+        Raises:
+            UserError: If there is no such table, pandas is not installed, or a file is missing or damaged.
+
+        Examples:
+            >>> Run("runs/church").table("parts").groupby("cluster").size()  # doctest: +SKIP
+        """
+        from visual_summaries.summaries.tables import table
+
+        return table(self, name)
 
     @cached_property
     def images(self) -> list[ImageRow]:

@@ -1,8 +1,5 @@
 """Visual summaries: which object parts an image classifier relies on for a class.
 
-    from visual_summaries import load_classifier, summarize
-    run = summarize("photos/church", load_classifier("lite0"), "church", "runs/church", limit=24)
-
 Data flows through four packages, and imports go the other way:
 
 * :mod:`visual_summaries.masks`: from an image to the region that the network relies on.
@@ -11,6 +8,10 @@ Data flows through four packages, and imports go the other way:
 * :mod:`visual_summaries.specialize`: from summaries to a classifier with higher accuracy.
 
 In a checkout the packages are folders at the top level, and this folder holds links to them.
+
+Examples:
+    >>> from visual_summaries import load_classifier, summarize
+    >>> run = summarize("church", load_classifier("lite0"), "church", "runs/church", limit=24)  # doctest: +SKIP
 """
 
 from __future__ import annotations
