@@ -31,25 +31,25 @@ _TOLERANCE = 1e-3  # largest difference of logits without their mean, relative t
 _log = logging.getLogger(__name__)
 
 
-def fused(classifier: Classifier, images: Tensor) -> Classifier:
+def fused(classifier: Classifier, inputs: Tensor) -> Classifier:
     """A faster classifier with a copy of the network; the given one stays as it is.
 
     Args:
         classifier: Entered (frozen, on its device).
-        images: (N, 3, *S) in [0, 1], N >= 1; both networks are compared on the first.
+        inputs: (N, 3, *S) in [0, 1], N >= 1; both networks are compared on the first.
 
     Returns:
         An entered classifier with the same logits up to rounding; the given one where nothing can be fused.
     """
-    fast, reason = try_to_fuse(classifier, images)
+    fast, reason = try_to_fuse(classifier, inputs)
     if reason:
         _log.info(reason)
     return fast
 
 
-def try_to_fuse(classifier: Classifier, images: Tensor) -> tuple[Classifier, str]:
+def try_to_fuse(classifier: Classifier, inputs: Tensor) -> tuple[Classifier, str]:
     """As :func:`fused`, with the reason if batch norms could not be fused; an empty reason if there are none."""
-    example = images[:1]
+    example = inputs[:1]
     try:
         with torch.no_grad():
             expected = classifier.logits(example)  # before copying: a pass recomputes weights derived from others

@@ -11,6 +11,8 @@ The first two are told apart by shape: the grid has the aspect ratio of the inpu
 (h, w), for the same reason. It does not give (t, h, w), because the step in time has no relation to the step in space.
 Tokens of a clip are therefore laid out like a map (.., t, h, w) with as many places that an earlier module put out in
 the same pass: the patch embedding, or the pooling of the tokens.
+
+Networks that treat the frames of a clip as a batch of images, with outputs (N T, C, h, w), have no grids here.
 """
 
 from __future__ import annotations

@@ -45,31 +45,31 @@ class Reading:
     probabilities: bool = False
     grey: bool = False
 
-    def logits(self, network: nn.Module, images: Tensor) -> Tensor:
+    def logits(self, network: nn.Module, inputs: Tensor) -> Tensor:
         """Logits (N, C) of normalised inputs (N, 3, *S), in the inputs' type.
 
         Raises:
             UserError: If the network's output cannot be read as (N, C).
         """
-        values = self.outputs(network, images)
+        values = self.outputs(network, inputs)
         if not self.probabilities:
             return values
         return values.clamp_min(torch.finfo(values.dtype).tiny).log()
 
-    def outputs(self, network: nn.Module, images: Tensor) -> Tensor:
+    def outputs(self, network: nn.Module, inputs: Tensor) -> Tensor:
         """The network's outputs (N, C), in the inputs' type, before any logarithm."""
-        asked = self.inputs(network, images)
-        parts = [asked[i : i + 1] for i in range(len(asked))] if self.one_by_one else [asked]
+        ready = self.inputs(network, inputs)
+        parts = [ready[i : i + 1] for i in range(len(ready))] if self.one_by_one else [ready]
         found = [rows(network(part), len(part)) for part in parts]
-        return (torch.cat(found) if self.one_by_one else found[0]).to(images.dtype)
+        return (torch.cat(found) if self.one_by_one else found[0]).to(inputs.dtype)
 
-    def inputs(self, network: nn.Module, images: Tensor) -> Tensor:
+    def inputs(self, network: nn.Module, inputs: Tensor) -> Tensor:
         """Normalised inputs (N, 3, *S) in the form that the network takes."""
         if self.grey:
-            images = (images * per_colour(GREY, images)).sum(1, keepdim=True)
+            inputs = (inputs * per_colour(GREY, inputs)).sum(1, keepdim=True)
         if self.channels_last:
-            images = channels_last(images)
-        return images.to(dtype_of(network, images.dtype))
+            inputs = channels_last(inputs)
+        return inputs.to(dtype_of(network, inputs.dtype))
 
 
 def dtype_of(network: nn.Module, otherwise: torch.dtype) -> torch.dtype:
@@ -100,7 +100,7 @@ def rows(output: object, count: int) -> Tensor:
         values = values[None] if count == 1 else values[:, None]
     if values.ndim != 2 or len(values) != count:
         raise UserError(
-            f"the network puts out {list(shape)} for {count} images: give one that puts out logits ({count}, classes)"
+            f"the network puts out {list(shape)} for {count} inputs: give one that puts out logits ({count}, classes)"
         )
     return values
 

@@ -29,21 +29,21 @@ _ON_THE_WAY = ("View", "Reshape", "UnsafeView", "Squeeze", "Unsqueeze", "ToCopy"
 _WITH_A_CONSTANT = ("ClampBackward", "ClampMin", "ClampMax", "MulBackward", "AddBackward", "DivBackward")
 
 RANDOM = (
-    "the network draws random numbers in evaluation mode (two passes over the same picture differ): switch dropout and "
+    "the network draws random numbers in evaluation mode (two passes over the same input differ): switch dropout and "
     "the like off, for instance F.dropout(x, training=self.training)"
 )
 MIXED = (
-    "the network's output for an image depends on the other images of its batch: let batch norm use its running "
+    "the network's output for an input depends on the other inputs of its batch: let batch norm use its running "
     "statistics in evaluation mode, for instance F.batch_norm(.., training=self.training)"
 )
 
 
-def find_reading(frozen: Frozen, pictures: Tensor, even: bool) -> tuple[Reading, list[str]]:
+def find_reading(frozen: Frozen, inputs: Tensor, even: bool) -> tuple[Reading, list[str]]:
     """Finds out how a network has to be called.
 
     Args:
         frozen: The network, frozen, in its own memory format; it is left in the format that is chosen.
-        pictures: (2, 3, *S) normalised, two different inputs.
+        inputs: (2, 3, *S) normalised, two different inputs.
         even: Whether the normalisation is the same for red, green and blue.
 
     Returns:
@@ -54,22 +54,22 @@ def find_reading(frozen: Frozen, pictures: Tensor, even: bool) -> tuple[Reading,
     """
     network = frozen.network
     reading, notes = Reading(channels_last=False), []
-    one = pictures[:1]
+    one = inputs[:1]
     raw = _tried(lambda: network(reading.inputs(network, one)))
     if isinstance(raw, Exception):
         reading = _with_other_channels(network, tuple(one.shape), raw, even)
-        notes.append("the network takes one channel: it sees pictures in grey")
+        notes.append("the network takes one channel: it gets grey inputs")
         raw = _asked(network, reading.inputs(network, one))
     alone = rows(raw, 1).to(one.dtype)
     _check(network, alone)
     again = rows(_asked(network, reading.inputs(network, one)), 1)
-    if not same_picture(network, alone[0], again[0].to(one.dtype)):
+    if not same_input(network, alone[0], again[0].to(one.dtype)):
         raise UserError(RANDOM)
     notes += _conversions(network, raw)
-    other = rows(_asked(network, reading.inputs(network, pictures[1:])), 1).to(one.dtype)
-    reading, together, more = _in_a_batch(frozen, reading, [alone, other], torch.cat([pictures, one]))
+    other = rows(_asked(network, reading.inputs(network, inputs[1:])), 1).to(one.dtype)
+    reading, together, more = _in_a_batch(frozen, reading, [alone, other], torch.cat([inputs, one]))
     notes += more
-    if not same_picture(network, together[0], together[2]):
+    if not same_input(network, together[0], together[2]):
         raise UserError(RANDOM)
     _check(network, together)
     if _ends_in_sigmoid(together):
@@ -103,7 +103,7 @@ def _in_a_batch(
     found = _tried(lambda: reading.outputs(network, batch))
     if isinstance(found, Exception) or found.shape[1] != classes:
         reading = replace(reading, one_by_one=True)
-        return reading, reading.outputs(network, batch), ["the network takes one image at a time: passes are slower"]
+        return reading, reading.outputs(network, batch), ["the network takes one input at a time: passes are slower"]
     if not as_alone(found):
         raise UserError(MIXED)
     return (
@@ -135,7 +135,7 @@ def _asked(network: nn.Module, inputs: Tensor) -> object:
 
 def _fails(shape: tuple[int, ...], error: Exception) -> UserError:
     return UserError(
-        f"the network fails on an image of shape {list(shape)}: {type(error).__name__}: {_line(error)}: check the "
+        f"the network fails on an input of shape {list(shape)}: {type(error).__name__}: {_line(error)}: check the "
         "input size, and that it takes a batch of any size"
     )
 
@@ -154,11 +154,11 @@ def _with_other_channels(network: nn.Module, shape: tuple[int, ...], error: Exce
     if wanted == 1 and even:
         return Reading(channels_last=False, grey=True)
     do = (
-        "give it one mean and one standard deviation, the same for red, green and blue, and it sees pictures in grey"
+        "give it one mean and one standard deviation, the same for red, green and blue, and it gets grey inputs"
         if wanted == 1
         else "give one that takes red, green and blue, for instance with a layer in front that makes the other channels"
     )
-    raise UserError(f"the network's first convolution takes {wanted} channels, pictures have 3: {do}") from error
+    raise UserError(f"the network's first convolution takes {wanted} channels, inputs have 3: {do}") from error
 
 
 def _check(network: nn.Module, outputs: Tensor) -> None:
@@ -198,16 +198,16 @@ def _conversions(network: nn.Module, output: object) -> list[str]:
     notes = []
     dtype = dtype_of(network, torch.float32)
     if dtype != torch.float32:
-        notes.append(f"weights are {str(dtype).removeprefix('torch.')}: images are cast to it")
+        notes.append(f"weights are {str(dtype).removeprefix('torch.')}: inputs are cast to it")
     if not isinstance(output, Tensor):
         what = "its first tensor is" if isinstance(output, (tuple, list)) else "its logits are"
         notes.append(f"the network puts out a {type(output).__name__}: {what} taken")
     elif output.ndim > 2:
-        notes.append(f"the network puts out {list(output.shape)} for an image: dimensions of length 1 are dropped")
+        notes.append(f"the network puts out {list(output.shape)} for an input: dimensions of length 1 are dropped")
     return notes
 
 
-def same_picture(network: nn.Module, one: Tensor, other: Tensor) -> bool:
+def same_input(network: nn.Module, one: Tensor, other: Tensor) -> bool:
     """Whether two rows of outputs (C,) may come from the same input, called twice in the same way."""
     return _close(one, other, _COARSE if _is_coarse(network) else _SAME)
 

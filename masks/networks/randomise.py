@@ -17,7 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from visual_summaries.masks.networks.classifier import Classifier
 
 
-def randomised(classifier: Classifier, images: Tensor, seed: int) -> Classifier:
+def randomised(classifier: Classifier, inputs: Tensor, seed: int) -> Classifier:
     """The same network with random weights; the classifier that is given stays as it is.
 
     Modules are initialised by their own ``reset_parameters``. Parameters of modules without it are drawn from a normal
@@ -26,7 +26,7 @@ def randomised(classifier: Classifier, images: Tensor, seed: int) -> Classifier:
 
     Args:
         classifier: The network.
-        images: (N, 3, *S) in [0, 1], on the classifier's device.
+        inputs: (N, 3, *S) in [0, 1], on the classifier's device.
         seed: Of the weights.
     """
     network = copy.deepcopy(classifier.network).cpu()  # every device gets the same weights
@@ -41,7 +41,7 @@ def randomised(classifier: Classifier, images: Tensor, seed: int) -> Classifier:
         for norm in norms:
             norm.train()
             norm.momentum = 1.0
-        other.logits(torch.cat([images, images.flip(-1)]))  # one image alone has no variance where maps are one pixel
+        other.logits(torch.cat([inputs, inputs.flip(-1)]))  # one alone has no variance in maps of one pixel
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.eval()
             norm.momentum = momentum

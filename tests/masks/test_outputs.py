@@ -84,7 +84,7 @@ class Soft(Tiny):
         (Object, "Output: its logits"),
         (Map, "dimensions of length 1"),
         (Squeezed, ""),
-        (One, "one image at a time"),
+        (One, "one input at a time"),
         (Viewing, "channels last"),
         (Volumes, ""),
         (Soft, "their logarithm is taken"),
@@ -129,7 +129,7 @@ def test_a_network_of_one_channel_sees_grey() -> None:
         found = classifier.logits(images)
         grey = sum(weight * images[:, i : i + 1] for i, weight in enumerate(GREY))
         torch.testing.assert_close(found, network((grey - 0.5) / 0.25))
-        assert "in grey" in classifier.notes[0]
+        assert "grey inputs" in classifier.notes[0]
     with pytest.raises(UserError, match=r"takes 1 channels.*one mean"), wrapped(Tiny(channels=1), mean=0.4):
         pass
 
@@ -241,9 +241,9 @@ def poisoned() -> nn.Module:
         (Dropped(), "draws random numbers.*dropout"),
         (Shared(), "draws random numbers"),
         (Monte(), "draws random numbers"),
-        (Mixing(), "depends on the other images"),
+        (Mixing(), "depends on the other inputs"),
         (Alternating(), "draws random numbers"),
-        (First(), "depends on the other images"),
+        (First(), "depends on the other inputs"),
         (Sigmoid(), "sigmoid off"),
         (Clamped(), "sigmoid off"),
         (Scaled(), "sigmoid off"),
@@ -252,10 +252,10 @@ def poisoned() -> nn.Module:
         (Nan(), "not finite"),
         (poisoned(), r"weight head\.weight is not finite"),
         (Classes(), "int64.*not classes"),
-        (Segments(), r"\[1, 8, 16, 16\] for 1 images"),
+        (Segments(), r"\[1, 8, 16, 16\] for 1 inputs"),
         (Listed(), "a dict with out"),
-        (Tiny(channels=4), "takes 4 channels, pictures have 3"),
-        (nn.Sequential(nn.Flatten(), nn.Linear(7, 3)), r"fails on an image of shape \[1, 3, 32, 32\]"),
+        (Tiny(channels=4), "takes 4 channels, inputs have 3"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(7, 3)), r"fails on an input of shape \[1, 3, 32, 32\]"),
     ],
 )
 def test_what_cannot_be_read_is_one_line(network: nn.Module, message: str) -> None:
