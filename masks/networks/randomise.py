@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import copy
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -56,14 +54,3 @@ def _draw(module: nn.Module) -> None:
         return
     for parameter in module.parameters(recurse=False):
         parameter.normal_(0, float(parameter.square().mean().sqrt()))
-
-
-def iou(one: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_]) -> float:
-    """Intersection over union of two masks (H, W); 1 for two empty ones.
-
-    Examples:
-        >>> iou(np.array([True, True, False]), np.array([False, True, True])) == 1 / 3
-        True
-    """
-    union = int((one | other).sum())
-    return float((one & other).sum() / union) if union else 1.0

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 from visual_summaries.masks.attribution.controls import moved
+from visual_summaries.masks.metrics.overlap import iou
 from visual_summaries.masks.networks.classifier import Classifier
-from visual_summaries.masks.networks.randomise import iou, randomised
+from visual_summaries.masks.networks.randomise import randomised
 from visual_summaries.summaries.evaluation.masks import batches, generator_of
 from visual_summaries.summaries.progress import Tick
 from visual_summaries.summaries.settings import Settings

@@ -8,9 +8,10 @@ from torch import Tensor, nn
 from tests.masks.planted import classifier, pictures
 from visual_summaries.masks import world
 from visual_summaries.masks.inputs.images import Frame
+from visual_summaries.masks.metrics.overlap import iou
 from visual_summaries.masks.networks.classifier import Classifier, Normalisation
 from visual_summaries.masks.networks.models import load_classifier
-from visual_summaries.masks.networks.randomise import iou, randomised
+from visual_summaries.masks.networks.randomise import randomised
 
 
 def test_a_randomised_network_is_another_one_and_the_first_is_left_alone() -> None:

@@ -13,9 +13,9 @@ from PIL import Image
 from visual_summaries.masks.attribution.options import ExtremalOptions, RiseOptions
 from visual_summaries.masks.errors import UserError
 from visual_summaries.masks.metrics.faithfulness import most_salient, shape
+from visual_summaries.masks.metrics.overlap import iou
 from visual_summaries.masks.networks.input_options import InputFormat
 from visual_summaries.masks.networks.models import load_classifier
-from visual_summaries.masks.networks.randomise import iou
 from visual_summaries.masks.perturbation.perturb import parse_perturbation
 from visual_summaries.masks.perturbation.schedule import preset
 from visual_summaries.summaries import pipeline
