@@ -16,7 +16,7 @@ _NAME = re.compile(
     r"(?::[a-z]+:)?(?<![`\[\\])(?P<ticks>`{1,2})~?(?P<name>[A-Za-z_][\w.]*|[a-z]\w*(?:/\w+)+\.py)(?P=ticks)(?!`)"
 )
 _TABLE = re.compile(r"=+(?: +=+)+$")
-_SECTION = re.compile(r"[A-Z][A-Za-z ]*:")
+_SECTION = re.compile("(Args|Attributes|Returns|Yields|Raises|Examples):")
 
 
 class CrossLinks(griffe.Extension):
