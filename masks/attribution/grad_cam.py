@@ -64,5 +64,5 @@ def grad_cam(
         warnings.simplefilter("ignore")  # captum's: it lets the inputs have a gradient
         found = method.attribute(inputs.clone(), target=targets)
     if not isinstance(found, Tensor) or found.shape != (len(inputs), 1, *last.size):
-        raise UnsuitableNetworkError(f"its last feature map, {last.name!r}, is not laid out as (N, C, h, w)")
+        raise UnsuitableNetworkError(f"its last feature map, {last.name!r}, is not laid out as (N, C, *s)")
     return upsampled(found.detach(), inputs.shape[2:])

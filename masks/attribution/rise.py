@@ -23,6 +23,7 @@ from torch import Tensor
 
 from visual_summaries.masks.attribution.options import RiseOptions
 from visual_summaries.masks.attribution.upsampling import upsampled
+from visual_summaries.masks.inputs.shape import per_colour
 from visual_summaries.masks.networks.classifier import Classifier
 from visual_summaries.masks.networks.fuse import fused
 
@@ -53,7 +54,7 @@ def rise(
     generator = torch.Generator().manual_seed(seed)
     fast = fused(classifier, inputs)
     # what is not kept becomes zero after normalisation, as in the paper
-    empty = inputs.new_tensor(classifier.normalisation.mean).view(1, -1, *[1] * (inputs.ndim - 2))
+    empty = per_colour(classifier.normalisation.mean, inputs)
     total = torch.zeros_like(inputs[:, :1])
     at_once = max(1, options.batch // len(inputs))
     with torch.inference_mode():

@@ -10,6 +10,7 @@ from visual_summaries.masks import world
 from visual_summaries.masks.attribution.grad_cam import grad_cam
 from visual_summaries.masks.attribution.unsuitable import UnsuitableNetworkError
 from visual_summaries.masks.inputs.images import Frame
+from visual_summaries.masks.inputs.shape import InputShape
 from visual_summaries.masks.networks.activations import record
 from visual_summaries.masks.networks.classifier import Classifier, Normalisation
 from visual_summaries.masks.networks.layers import feature_layers
@@ -36,6 +37,23 @@ def test_grad_cam_is_its_formula() -> None:
     expected = F.interpolate(cam, size=(side, side), mode="bilinear", align_corners=False)
     torch.testing.assert_close(found, expected.detach(), rtol=1e-4, atol=1e-6)
     assert not any(module._forward_hooks for module in network.modules())
+
+
+def test_the_relevance_of_a_clip_is_a_volume_by_the_same_formula() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        *(nn.Conv3d(3, 6, 3, (1, 2, 2), 1), nn.ReLU(), nn.Conv3d(6, 5, 3, (2, 2, 2), 1), nn.ReLU()),
+        *(nn.AdaptiveAvgPool3d((1, 2, 2)), nn.Flatten(), nn.Linear(20, 3)),
+    )
+    normalisation = Normalisation((0.0,) * 3, (1.0,) * 3)
+    clips, targets = torch.rand(2, 3, 8, 16, 24), torch.tensor([0, 2])
+    with Classifier(network, shape=InputShape((8, 16, 24)), normalisation=normalisation) as model:
+        found = grad_cam(model, clips, targets)
+    maps = network[:4](clips).detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(network[4:](maps).gather(1, targets[:, None]).sum(), maps)
+    cam = (gradient.double().mean((2, 3, 4), keepdim=True) * maps).sum(1, keepdim=True)
+    expected = F.interpolate(cam, size=(8, 16, 24), mode="trilinear", align_corners=False)
+    torch.testing.assert_close(found.double(), expected.detach(), rtol=1e-4, atol=1e-6)
 
 
 def test_grad_cam_says_why_it_does_not_work_on_a_transformer_or_without_feature_maps() -> None:

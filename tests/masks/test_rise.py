@@ -2,12 +2,13 @@
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tests.masks.planted import ONES, SIDE, Textured, pictures
 from visual_summaries.masks.attribution.options import RiseOptions
 from visual_summaries.masks.attribution.rise import random_mask, rise
 from visual_summaries.masks.inputs.images import Frame
+from visual_summaries.masks.inputs.shape import InputShape
 from visual_summaries.masks.networks.classifier import Classifier, Normalisation
 
 
@@ -58,3 +59,26 @@ def test_masks_of_rise_are_smooth_half_full_and_shifted() -> None:
     assert (masks[..., 1:] - masks[..., :-1]).abs().max() <= 1 / 7 + 1e-5  # cells of 7 pixels
     corner = masks[:, 0, 0]  # without a shift it is a cell's own value, 0 or 1
     assert 0.1 < float(((corner > 0.05) & (corner < 0.95)).float().mean()) < 0.6
+
+
+class Flicker(nn.Module):
+    """Class 1 is sure where a clip is bright in a few frames of one place."""
+
+    def forward(self, clips: Tensor) -> Tensor:
+        logit = 20 * (clips[:, :, 4:8, 2:12, 14:24].mean((1, 2, 3, 4)) - 0.5)
+        return torch.stack([torch.zeros_like(logit), logit], 1)
+
+
+def test_the_planted_place_and_time_of_a_clip_are_found() -> None:
+    size = (12, 24, 28)
+    clips = torch.full((2, 3, *size), 0.3)
+    clips[:, :, 4:8, 2:12, 14:24] = 0.9
+    normalisation = Normalisation((0.0,) * 3, (1.0,) * 3)
+    with Classifier(Flicker(), shape=InputShape(size), normalisation=normalisation) as model:
+        found = rise(model, clips, ONES, RiseOptions(masks=600))
+    assert found.shape == (2, 1, *size)
+    truth = torch.zeros(size, dtype=torch.bool)
+    truth[4:8, 2:12, 14:24] = True
+    for relevance in found[:, 0]:
+        best = relevance.flatten().topk(int(truth.sum())).indices
+        assert truth.flatten()[best].float().mean() > 0.6  # by chance 0.05
