@@ -1,19 +1,21 @@
-"""What a mask does to the class, and what the mask looks like (paper section 4.1, table 2).
+"""Measures of faithfulness: what perturbing a mask does to the class, and the shape of the mask.
+
+The drop (paper section 4.1, table 2) is
 
     drop = (p0 - p) / p0
 
-with p0 the probability of the class in the image, p in the perturbed image. The paper reports the drop of the
-float mask; the mask that becomes regions is the binarised one, so the drop is reported for both.
+with p0 the probability of the class in the image, and p that in the perturbed image. The paper reports it for float
+masks. Regions are made from the binary mask, so here it is reported for both.
 
-Deletion and insertion (RISE: Petsiuk, Das, Saenko, BMVC 2018) ask for the order of pixels, not for a mask: the class
-should go soon while the most salient pixels turn grey one after the other, and come soon while they are put into
-a blurred image. Their figures are the areas under
+Deletion and insertion (RISE: Petsiuk, Das, Saenko, BMVC 2018) measure an order of the pixels, not a mask. The
+probability should fall fast while pixels become grey, the most salient first, and rise fast while pixels are put into a
+blurred image in the same order. The figures are the areas under the curves
 
-    deletion:   f -> p(pixels grey: the first share f)
-    insertion:  f -> p(pixels blurred: all but the first share f)
+    deletion:   f -> p(the first fraction f of the pixels is grey)
+    insertion:  f -> p(all but the first fraction f of the pixels is blurred)
 
-with p the probability as it is, not divided by p0, for f from 0 to 1. RISE takes equal steps of as many pixels as the
-image has columns; here steps are shorter at the start, where the curves bend, and fewer (:data:`STEPS`).
+for f from 0 to 1; p is not divided by p0. In RISE all steps are of as many pixels as the image has columns. Here there
+are fewer steps (:data:`STEPS`), shorter at the start, where the curves bend.
 """
 
 from __future__ import annotations
@@ -31,13 +33,13 @@ from visual_summaries.masks.networks.classifier import Classifier
 from visual_summaries.masks.perturbation.perturb import Blur, Constant, Perturbation, Prepared
 
 DELETED_TO = Constant("grey")
-"""What deleted pixels become: as in RISE one colour, here mid-grey, near the mean of photographs."""
+"""What deleted pixels become: one colour, as in RISE; here mid-grey, near the mean of photographs."""
 
 INSERTED_ONTO = Blur(5, 11)
-"""What pixels are put into, as in RISE."""
+"""The image into which pixels are inserted: a blur, as in RISE."""
 
 STEPS = 16
-"""Steps of a curve: the shares are (i / STEPS)^2."""
+"""Steps of a curve: the fractions are (i / STEPS)^2."""
 
 
 def probabilities(
@@ -54,7 +56,7 @@ def probabilities(
         images: (N, 3, H, W) in [0, 1].
         targets: (N,) class indices.
         masks: (N, 1, H, W) in [0, 1], or None for the images themselves.
-        perturbation: What takes the place of perturbed pixels; needed with masks.
+        perturbation: What replaces perturbed pixels; needed with masks.
 
     Examples:
         >>> from visual_summaries.masks.networks.models import load_classifier
@@ -84,13 +86,13 @@ def drop(p0: Tensor, p: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Shape:
-    """What a mask looks like.
+    """The shape of a mask.
 
     Attributes:
         area: Mean of the mask, in [0, 1].
-        regions: Connected components, diagonal steps included, of where the mask is above 0.5.
-        top5_share: Share of those pixels that lies in the five largest regions, in (0, 1]; None where there is none.
-        collapsed: "empty" or "full" where no pixel, or every pixel, is above 0.5; else "".
+        regions: Number of connected components (with diagonal neighbours) of the pixels above 0.5.
+        top5_share: Fraction of these pixels in the five largest regions, in (0, 1]; None if there are no such pixels.
+        collapsed: "empty" if no pixel is above 0.5, "full" if every pixel is, else "".
     """
 
     area: float
@@ -100,7 +102,7 @@ class Shape:
 
 
 def shape(mask: npt.NDArray[np.floating] | npt.NDArray[np.bool_]) -> Shape:
-    """What a mask (H, W) in [0, 1], or bool, looks like.
+    """The shape of a mask (H, W), bool or in [0, 1].
 
     Examples:
         >>> mask = np.zeros((4, 5), bool)
@@ -120,11 +122,11 @@ def shape(mask: npt.NDArray[np.floating] | npt.NDArray[np.bool_]) -> Shape:
 
 
 def ranks(saliency: npt.NDArray[np.floating] | npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    """The order of the pixels of a saliency map (H, W): 0 for the one that is taken first.
+    """The rank of each pixel of a saliency map (H, W): 0 for the most salient one.
 
-    The larger value comes first. Where values are the same, as on most pixels of a binary mask, the distance to the
-    outline of {value > 0.5} decides: inside, the pixel deepest in its region comes first; outside, the one closest to
-    a region. What is left is taken in reading order.
+    Larger values come first. Ties, as on most pixels of a binary mask, are broken by the distance to the outline of
+    {value > 0.5}: inside, the pixel furthest from the outline comes first; outside, the one closest to it. Remaining
+    ties are broken by reading order.
 
     Examples:
         >>> ranks(np.array([[0.1, 0.9], [0.8, 0.2]])).tolist()
@@ -133,13 +135,13 @@ def ranks(saliency: npt.NDArray[np.floating] | npt.NDArray[np.bool_]) -> npt.NDA
     values = saliency.astype(np.float64).ravel()
     depth = _depth(saliency > 0.5).ravel()
     order = np.lexsort((-depth, -values))
-    places = np.empty(order.size, np.int64)
-    places[order] = np.arange(order.size)
-    return places.reshape(saliency.shape)
+    found = np.empty(order.size, np.int64)
+    found[order] = np.arange(order.size)
+    return found.reshape(saliency.shape)
 
 
 def _depth(binary: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-    """Distance in pixels to the nearest pixel of the other kind, negative outside; 0 where there is one kind only."""
+    """Distance in pixels to the nearest pixel of the other value, negative outside; 0 if there is one value only."""
     if binary.all() or not binary.any():
         return np.zeros(binary.shape)
     inside: npt.NDArray[np.float64] = distance_transform_edt(binary)
@@ -148,7 +150,14 @@ def _depth(binary: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
 
 
 def most_salient(saliency: npt.NDArray[np.floating] | npt.NDArray[np.bool_], area: float) -> npt.NDArray[np.bool_]:
-    """The mask bool (H, W) of the most salient pixels, a share ``area`` of them, in the order of :func:`ranks`.
+    """The mask of the most salient pixels, in the order of :func:`ranks`.
+
+    Args:
+        saliency: (H, W).
+        area: Fraction of the pixels, in [0, 1].
+
+    Returns:
+        bool (H, W).
 
     Examples:
         >>> most_salient(np.array([[0.1, 0.9], [0.8, 0.2]]), 0.5).tolist()
@@ -157,63 +166,63 @@ def most_salient(saliency: npt.NDArray[np.floating] | npt.NDArray[np.bool_], are
     return ranks(saliency) < round(area * saliency.size)
 
 
-def deletion_auc(classifier: Classifier, images: Tensor, targets: Tensor, places: Tensor) -> Tensor:
+def deletion_auc(classifier: Classifier, images: Tensor, targets: Tensor, order: Tensor) -> Tensor:
     """Area under the deletion curve, (N,) float64 in [0, 1]; small is good.
 
     Args:
         classifier: The network.
         images: (N, 3, H, W) in [0, 1].
         targets: (N,) class indices.
-        places: (N, 1, H, W) int64, the order of the pixels, see :func:`ranks`.
+        order: (N, 1, H, W) int64, the rank of each pixel, see :func:`ranks`.
 
     Examples:
         >>> from visual_summaries.masks.networks.models import load_classifier
         >>> with load_classifier("demo:1", weights="none") as classifier:
-        ...     places = torch.arange(128 * 128).view(1, 1, 128, 128)
-        ...     area = deletion_auc(classifier, classifier.empty(1), torch.tensor([0]), places)
+        ...     order = torch.arange(128 * 128).view(1, 1, 128, 128)
+        ...     area = deletion_auc(classifier, classifier.empty(1), torch.tensor([0]), order)
         >>> bool(0 <= area <= 1)
         True
     """
-    return _area_under(classifier, DELETED_TO.prepare(images), targets, places, insert=False)
+    return _area_under(classifier, DELETED_TO.prepare(images), targets, order, insert=False)
 
 
-def insertion_auc(classifier: Classifier, images: Tensor, targets: Tensor, places: Tensor) -> Tensor:
+def insertion_auc(classifier: Classifier, images: Tensor, targets: Tensor, order: Tensor) -> Tensor:
     """Area under the insertion curve, (N,) float64 in [0, 1]; large is good.
 
     Args:
         classifier: The network.
         images: (N, 3, H, W) in [0, 1].
         targets: (N,) class indices.
-        places: (N, 1, H, W) int64, the order of the pixels, see :func:`ranks`.
+        order: (N, 1, H, W) int64, the rank of each pixel, see :func:`ranks`.
 
     Examples:
         >>> from visual_summaries.masks.networks.models import load_classifier
         >>> with load_classifier("demo:1", weights="none") as classifier:
-        ...     places = torch.arange(128 * 128).view(1, 1, 128, 128)
-        ...     area = insertion_auc(classifier, classifier.empty(1), torch.tensor([0]), places)
+        ...     order = torch.arange(128 * 128).view(1, 1, 128, 128)
+        ...     area = insertion_auc(classifier, classifier.empty(1), torch.tensor([0]), order)
         >>> bool(0 <= area <= 1)
         True
     """
-    return _area_under(classifier, INSERTED_ONTO.prepare(images), targets, places, insert=True)
+    return _area_under(classifier, INSERTED_ONTO.prepare(images), targets, order, insert=True)
 
 
-def shares(steps: int = STEPS) -> list[float]:
-    """The shares of pixels at which a curve is taken, from 0 to 1, denser at the start.
+def fractions(steps: int = STEPS) -> list[float]:
+    """The fractions of the pixels at which a curve is evaluated, from 0 to 1, denser at the start.
 
     Examples:
-        >>> shares(4)
+        >>> fractions(4)
         [0.0, 0.0625, 0.25, 0.5625, 1.0]
     """
     return [(i / steps) ** 2 for i in range(steps + 1)]
 
 
-def _area_under(classifier: Classifier, prepared: Prepared, targets: Tensor, places: Tensor, *, insert: bool) -> Tensor:
-    pixels = places[0].numel()
-    points = [round(share * pixels) for share in shares()]
+def _area_under(classifier: Classifier, prepared: Prepared, targets: Tensor, order: Tensor, *, insert: bool) -> Tensor:
+    pixels = order[0].numel()
+    points = [round(fraction * pixels) for fraction in fractions()]
     curve = []
     with torch.inference_mode():
         for point in points:
-            taken = places < point
+            taken = order < point
             masks = (~taken if insert else taken).to(prepared.levels[0])
             curve.append(classifier.log_probabilities(prepared(masks), targets).double().exp().cpu())
     return torch.trapezoid(torch.stack(curve), torch.tensor(points, dtype=torch.float64) / pixels, dim=0)

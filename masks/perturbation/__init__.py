@@ -1,1 +1,1 @@
-"""The optimised mask: the region whose perturbation makes the network lose the class (paper section 3.1)."""
+"""The optimised mask: the region whose perturbation removes the class from the network's output (paper section 3.1)."""

@@ -12,20 +12,21 @@ from visual_summaries.masks.perturbation.schedule import Schedule
 CPU_BATCH = 8
 """Images at once on a CPU: more are no faster there."""
 LARGEST_BATCH = 256
-"""Images at once, at most: what a killed run may lose."""
+"""Most images at once; a run that is killed loses at most one batch."""
 _PROBES = (2, 6)  # images of the passes that are measured
 _SHARE = 0.7  # of the card's memory that may be used
 
 
 def batch_size(classifier: Classifier, schedule: Schedule) -> int:
-    """Images at once: what the schedule says, else :data:`CPU_BATCH` on a CPU, on a GPU as many as fit.
+    """The number of images in a batch: that of the schedule, else :data:`CPU_BATCH` on a CPU, as many as fit on a GPU.
 
-    What fits is measured by two passes forward and backward, against the memory of the card, not what other processes
-    leave of it: a run that continues has to find the batches it made. A batch that does not fit is halved when it runs.
+    What fits is measured by two passes forward and backward. It is compared with the memory of the GPU and not with
+    what other processes leave free, so that a run that continues finds the batches that it made. A batch that does not
+    fit when it runs is halved.
 
     Args:
         classifier: The network, entered.
-        schedule: Its batch and perturbations.
+        schedule: Its batch and perturbations are used.
     """
     if schedule.batch:
         return schedule.batch
@@ -42,13 +43,13 @@ def batch_size(classifier: Classifier, schedule: Schedule) -> int:
 
 
 def fitting(few: int, many: int, levels: int, memory: int) -> int:
-    """The largest power of two of images that fits, 1 to :data:`LARGEST_BATCH`.
+    """The largest power of two of images that fits into memory, 1 to :data:`LARGEST_BATCH`.
 
     Args:
-        few: Bytes at the peak of a pass with the first number of images measured.
-        many: Bytes with the second.
-        levels: Bytes an image that stay between the passes.
-        memory: Bytes there are.
+        few: Peak memory of a pass over two images, in bytes.
+        many: Peak memory of a pass over six images, in bytes.
+        levels: Memory of each image that is kept between passes, in bytes.
+        memory: Memory of the GPU, in bytes.
 
     Examples:
         >>> fitting(few=2_000_000_000, many=6_000_000_000, levels=0, memory=80_000_000_000)  # 1 GB an image
@@ -61,7 +62,7 @@ def fitting(few: int, many: int, levels: int, memory: int) -> int:
 
 @with_gradients
 def pass_memory(classifier: Classifier, schedule: Schedule, count: int) -> int:
-    """Bytes that a pass forward and backward to ``count`` images takes on the GPU, at its peak."""
+    """Peak memory on the GPU, in bytes, of a pass forward and backward over ``count`` images."""
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats(classifier.device)
     before = torch.cuda.memory_allocated(classifier.device)

@@ -1,8 +1,8 @@
-"""From a crisp float mask to the binary mask that becomes regions.
+"""From a crisp float mask to the binary mask, whose regions become parts.
 
-binary = crisp > 0.5, holes filled that are smaller than a region may be, then regions smaller than that removed:
-a speck is nothing one could name, and no object proposal lies on it. Where that would leave nothing, the largest
-region stays, so that an image with a mask keeps one.
+The mask is cut at 0.5. Then holes that are smaller than the smallest region are filled, and smaller regions are
+removed, because a speck has no name and no object proposal lies on it. If no region is large enough, the largest one
+stays, so that an image with a mask keeps one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def binarize(crisp: npt.NDArray[np.float32], options: BinaryOptions | None = Non
 
     Args:
         crisp: (H, W) in [0, 1].
-        options: How it is cleaned.
+        options: The smallest region.
 
     Returns:
         bool (H, W).

@@ -1,4 +1,7 @@
-"""The names of perturbations, as the command line and the configuration take them (see ``masks/perturb.py``)."""
+"""The names of perturbations, as the command line and the configuration take them.
+
+What they mean is said in `masks.perturbation.perturb`.
+"""
 
 from __future__ import annotations
 
@@ -11,18 +14,18 @@ Kind = Literal["blur", "pyramid", "noise", "constant"]
 FORMS = "blur:SIGMA, blur:SIGMA/KERNEL, pyramid:SIGMA, noise:DEVIATION, constant:mean or constant:grey"
 
 NARROWEST, WIDEST = 0.01, 1000.0
-"""Of sigmas, in pixels, and of deviations."""
+"""Limits of sigmas, in pixels, and of standard deviations."""
 
 
 def parse_name(name: str) -> tuple[Kind, float | str, int | None]:
-    """What a name says.
+    """Reads the name of a perturbation.
 
     Returns:
-        The kind; its sigma or deviation, in [0.01, 1000], or the colour of a constant; the pixels, an odd number, to
-        which the kernel of a blur is cut, None where it is not.
+        The kind; its sigma or deviation, in [0.01, 1000], or the colour of a constant; the width of a blur's kernel in
+        pixels, odd, None if it is not cut.
 
     Raises:
-        UserError: If the name is none.
+        UserError: If there is no such perturbation.
 
     Examples:
         >>> parse_name("blur:10/11"), parse_name("constant:mean")

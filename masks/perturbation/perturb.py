@@ -1,18 +1,19 @@
-"""What stands in for the pixels that a mask takes away.
+"""Perturbations: what replaces the pixels that a mask covers.
 
-A perturbation is prepared once an image, not once a step: it gives the image in levels b_0 = x, b_1, ... b_K and the
-places 0 = t_0 < t_1 < ... < t_K = 1 of the levels. A pixel u whose mask is m(u) lies between two levels,
+A perturbation is prepared once for each image, not once for each pass. It makes levels b_0 = x, b_1, ... b_K of the
+image and says at which values 0 = t_0 < t_1 < ... < t_K = 1 of the mask each level is shown. A pixel u whose mask is
+m(u) lies between two levels,
 
     Phi(x; m)(u) = (1 - w) b_k(u) + w b_{k+1}(u),    w = (m(u) - t_k) / (t_{k+1} - t_k),    t_k <= m(u) <= t_{k+1}
 
-With two levels that is the blend (1 - m) x + m b of the paper's reference program. The names of perturbations, as the
+With two levels this is the blend (1 - m) x + m b of the paper's reference program. The names of perturbations, as the
 command line and the configuration take them:
 
-* ``blur:10``: b is a Gaussian blur of sigma 10 pixels, reflected at the border; ``blur:10/11`` cuts its kernel to 11
-  pixels (in effect a sigma of about 3.1), as the reference program does.
+* ``blur:10``: b is a Gaussian blur of sigma 10 pixels, reflected at the border. ``blur:10/11`` cuts the kernel to 11
+  pixels, as the reference program does; its effective sigma is about 3.1.
 * ``constant:mean``: b is the mean colour of the image; ``constant:grey``: mid-grey.
-* ``noise:0.25``: b is white Gaussian noise of standard deviation 0.25 around the mean colour of the image, cut to
-  [0, 1]; it is drawn from the pixels of the image, so that the same image always gets the same noise.
+* ``noise:0.25``: b is white Gaussian noise of standard deviation 0.25 around the mean colour of the image, clamped to
+  [0, 1]. Its seed is computed from the pixels, so that the same image always gets the same noise.
 * ``pyramid:10``: the blur whose width varies with the mask, sigma = 10 m(u), of the paper (section 3.1). The levels
   are blurs of growing sigma (:data:`PYRAMID`).
 """
@@ -32,45 +33,47 @@ from torch import Tensor
 from visual_summaries.masks.perturbation.names import parse_name
 
 PYRAMID = (0.0, 0.04, 0.08, 0.12, 0.16, 0.24, 0.36, 0.52, 0.72, 1.0)
-"""Places of the blurs of a pyramid, as shares of its widest sigma. Between them photographs change about evenly: off
-the levels the pyramid is within 0.002 of the blur of the exact width, on average over pixels (here, sigma 10)."""
+"""Values of the mask at the levels of a pyramid; each level is a blur of this fraction of the widest sigma.
+
+From level to level photographs change about equally. Between levels the pyramid differs from the blur of the exact
+width by less than 0.002 on average over pixels (measured here, sigma 10)."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Images that are ready to be perturbed.
+    """Images and their perturbed versions, from which masks make perturbed images.
 
     Attributes:
-        levels: Each (N, 3, H, W); the first are the images themselves, the last the wholly perturbed ones.
-        places: The value of the mask at which each level stands alone, from 0 to 1, rising.
+        levels: Each (N, 3, H, W); the first are the images themselves, the last the fully perturbed ones.
+        values: Of the mask, at which each level is shown, from 0 to 1, rising.
     """
 
     levels: tuple[Tensor, ...]
-    places: tuple[float, ...] = (0.0, 1.0)
+    values: tuple[float, ...] = (0.0, 1.0)
 
     def __call__(self, masks: Tensor) -> Tensor:
         """Phi(x; m), (N, 3, H, W), of masks (N, 1, H, W) in [0, 1]; differentiable in the masks."""
         if len(self.levels) == 2:
             return blend(*self.levels, masks)
         images = self.levels[0]
-        for level, (low, high) in zip(self.levels[1:], itertools.pairwise(self.places), strict=True):
+        for level, (low, high) in zip(self.levels[1:], itertools.pairwise(self.values), strict=True):
             images = blend(images, level, ((masks - low) / (high - low)).clamp(0, 1))
         return images
 
     def __getitem__(self, index: Tensor | slice) -> Prepared:
         """Some of the images: a slice, int64 (K,) indices or a bool (N,) choice."""
-        return Prepared(tuple(level[index] for level in self.levels), self.places)
+        return Prepared(tuple(level[index] for level in self.levels), self.values)
 
 
 class Perturbation(Protocol):
-    """Something that takes the class away from pixels."""
+    """Replaces the pixels of images."""
 
     def background(self, images: Tensor) -> Tensor:
-        """The wholly perturbed images (N, 3, H, W) of images (N, 3, H, W), both in [0, 1]."""
+        """The fully perturbed images (N, 3, H, W) of images (N, 3, H, W), both in [0, 1]."""
         ...
 
     def prepare(self, images: Tensor) -> Prepared:
-        """Gets images (N, 3, H, W) in [0, 1] ready to be perturbed by masks."""
+        """Makes the levels of images (N, 3, H, W) in [0, 1]."""
         ...
 
 
@@ -80,7 +83,7 @@ class Blur:
 
     Attributes:
         sigma: Standard deviation in pixels, > 0.
-        kernel: Odd number of pixels to which the kernel is cut; None for three sigma on both sides.
+        kernel: Width of the kernel in pixels, odd; None for three sigma on both sides.
     """
 
     sigma: float
@@ -106,7 +109,7 @@ class Constant:
     colour: str
 
     def background(self, images: Tensor) -> Tensor:
-        """Images (N, 3, H, W) of one colour each."""
+        """Images (N, 3, H, W), each of one colour."""
         if self.colour == "grey":
             return torch.full_like(images, 0.5)
         return images.mean(dim=(2, 3), keepdim=True).expand_as(images).contiguous()
@@ -118,17 +121,17 @@ class Constant:
 
 @dataclass(frozen=True)
 class Noise:
-    """White Gaussian noise around the mean colour of the image, cut to [0, 1].
+    """White Gaussian noise around the mean colour of the image, clamped to [0, 1].
 
     Attributes:
-        deviation: Standard deviation of each channel of each pixel before the cut, > 0 (0.25 is about that of
+        deviation: Standard deviation of each channel of each pixel before clamping, > 0 (0.25 is about that of
             photographs).
     """
 
     deviation: float
 
     def background(self, images: Tensor) -> Tensor:
-        """Noise (N, 3, H, W), an image's own each: the same on every device and in every batch."""
+        """Noise (N, 3, H, W); that of an image is the same on every device and in every batch."""
         noise = torch.stack([_noise(image) for image in images]).to(images)
         return (images.mean(dim=(2, 3), keepdim=True) + self.deviation * noise).clamp(0, 1)
 
@@ -153,15 +156,15 @@ class Pyramid:
 
     def prepare(self, images: Tensor) -> Prepared:
         """The images in blurs of growing width."""
-        blurs = (gaussian_blur(images, self.sigma * place) for place in PYRAMID[1:])
+        blurs = (gaussian_blur(images, self.sigma * value) for value in PYRAMID[1:])
         return Prepared((images, *blurs), PYRAMID)
 
 
 def parse_perturbation(name: str) -> Perturbation:
-    """The perturbation of a name, see the module's list.
+    """The perturbation of a name; the module lists the names.
 
     Raises:
-        UserError: If the name is none.
+        UserError: If there is no such perturbation.
 
     Examples:
         >>> parse_perturbation("blur:10")
@@ -174,7 +177,7 @@ def parse_perturbation(name: str) -> Perturbation:
 
 
 def _noise(image: Tensor) -> Tensor:
-    """Standard normal noise (3, H, W) that the 8-bit pixels of an image (3, H, W) decide."""
+    """Standard normal noise (3, H, W), seeded by the 8-bit pixels of an image (3, H, W)."""
     pixels = (image.detach() * 255).round().to(torch.uint8).cpu().contiguous()
     generator = torch.Generator().manual_seed(zlib.crc32(pixels.numpy().tobytes()))
     return torch.randn(image.shape, generator=generator)
@@ -198,7 +201,7 @@ def gaussian_blur(images: Tensor, sigma: float, kernel: int | None = None) -> Te
     Args:
         images: (N, C, H, W).
         sigma: Standard deviation in pixels.
-        kernel: Odd number of pixels to which the kernel is cut; None for three sigma on both sides.
+        kernel: Width of the kernel in pixels, odd; None for three sigma on both sides.
 
     Returns:
         (N, C, H, W).
@@ -219,7 +222,7 @@ def gaussian_blur(images: Tensor, sigma: float, kernel: int | None = None) -> Te
 
 
 def blend(images: Tensor, background: Tensor, masks: Tensor) -> Tensor:
-    """The images where the mask is 0, the background where it is 1, in between a share of both.
+    """The images where the mask is 0, the background where it is 1, linear in between.
 
     Args:
         images: (N, 3, H, W).

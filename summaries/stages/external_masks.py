@@ -17,12 +17,18 @@ from visual_summaries.summaries.store import ImageRow
 
 
 def read_mask(folder: Path, row: ImageRow, classifier: Classifier) -> npt.NDArray[np.float32]:
-    """A mask made elsewhere, (H, W) in [0, 1] in the frame: DIR/ID.npz or DIR/ID.png, white = salient.
+    """Reads a mask made elsewhere, DIR/ID.npz or DIR/ID.png, white = salient.
 
-    A mask has the size of the frame, or that of the photograph, from which the frame is cut.
+    Args:
+        folder: DIR.
+        row: Of the image.
+        classifier: Its frame is used.
+
+    Returns:
+        (H, W) in [0, 1], in the frame. A mask of the photograph's size is cut as the frame is cut from it.
 
     Raises:
-        UserError: If it is missing, has another size, or is no mask.
+        UserError: If the mask is missing, has another size, or has values outside [0, 1].
     """
     arrays_path, picture_path = folder / f"{row.id}.npz", folder / f"{row.id}.png"
     if arrays_path.is_file():
@@ -45,10 +51,10 @@ def read_mask(folder: Path, row: ImageRow, classifier: Classifier) -> npt.NDArra
 
 
 def _one_array(path: Path) -> npt.NDArray[Any]:
-    """The array of a file that is the mask: ``crisp``, ``mask``, or the first one; sides of 1 are left out.
+    """The array ``crisp`` of a file, or ``mask``, or the first one, without dimensions of length 1.
 
     Raises:
-        UserError: If the file holds none.
+        UserError: If the file holds no array.
     """
     arrays = read_arrays(path, {"*": Array("fiub", None)})
     name = next((name for name in ("crisp", "mask", *arrays) if name in arrays), None)
@@ -58,7 +64,7 @@ def _one_array(path: Path) -> npt.NDArray[Any]:
 
 
 def _one_picture(path: Path) -> npt.NDArray[np.float32]:
-    """A mask drawn as a picture of any depth, (H, W) in [0, 1].
+    """A mask that is a picture of any bit depth, (H, W) in [0, 1].
 
     Raises:
         UserError: If it cannot be read.

@@ -1,4 +1,8 @@
-"""The mask stage, batch by batch; batches that are there are kept."""
+"""The mask stage: makes and writes the masks of a run, batch by batch.
+
+A batch is the unit in which a killed run continues: batches that are done under the same key are kept. What smooth,
+crisp and binary mean for each attribution is said in `summaries.stages.find_masks`.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +28,11 @@ from visual_summaries.summaries.stages.prefetch import Frames, read_ahead
 from visual_summaries.summaries.store import ImageRow, MaskRow, Run
 
 REPORTED = Blur(10)
-"""The perturbation of the drops in masks.csv, whatever the masks were optimised for."""
+"""The perturbation of the drops in masks.csv, however the masks were made."""
 
 LOST = 0.5
-"""Share of the class that a binary mask takes away, (p0 - p) / p0, from which the class counts as lost. Masks that do
-their work take more than 0.99; one that leaves half of the class does not show what the network relies on."""
+"""Drop (p0 - p) / p0 of the binary mask from which the class counts as lost. Optimised masks usually have a drop above
+0.99. If half of the class's probability is left, the mask does not show what the network relies on."""
 
 
 def run_masks(
@@ -43,26 +47,31 @@ def run_masks(
     fresh: bool = False,
     tick: Tick,
 ) -> dict[str, int]:
-    """Optimises the masks batch by batch; batches that are there from before, under the same key, are kept.
+    """Makes the masks batch by batch; batches that are done already, under the same key, are kept.
 
     Args:
         path: The run folder.
         classifier: The network, entered.
-        settings: Options of the masks.
-        targets: The class of each image.
+        settings: How masks are made and cleaned.
+        targets: Index of the class of each image, by id.
         seed: Of random choices.
-        external: Folder of masks made elsewhere; None where they are made here.
+        external: Folder of masks made elsewhere; None to make them here.
         key: A hash of what masks depend on besides their image.
-        fresh: Whether batches that are there are made again too.
-        tick: Takes (images done, images in all).
+        fresh: Whether to make batches again that are done already.
+        tick: Called with (images done, images in all).
 
     Returns:
-        How many images and batches there are, how many batches were kept, how many binary masks have collapsed (are
-        empty or take the whole frame), and of how many images the binary mask does not lose the class (see `LOST`).
+        Counts: images, batches, batches kept, collapsed binary masks (empty or the whole frame), and images whose
+        class is not lost under the binary mask (see `LOST`).
+
+    Raises:
+        UserError: If the network or a mask made elsewhere cannot be used.
     """
     run = Run(path)
     rows = [row for row in run.images if row.status == "ok"]
-    size = batch_size(classifier, settings.masks) if external is None else settings.masks.batch or CPU_BATCH
+    size = settings.masks.batch or CPU_BATCH
+    if external is None and settings.attribution.gradients:  # without gradients, passes take little memory
+        size = batch_size(classifier, settings.masks)
     batches = [rows[start : start + size] for start in range(0, len(rows), size)]
     table: list[MaskRow] = []
     records = _records(path)
@@ -85,7 +94,7 @@ def run_masks(
 
             images = {row.id for row in batch}
             for other, before in records.items():
-                if any(row.id in images for row in before):  # it speaks of masks that are overwritten now
+                if any(row.id in images for row in before):  # its masks are overwritten now
                     write_csv(other, MaskRow, [])
                     records[other] = []
             found = _mask_batch(run, classifier, settings, batch, next(frames), targets, seed, external, moved)
@@ -95,7 +104,7 @@ def run_masks(
     write_csv(path / "masks.csv", MaskRow, table)
     remove_files(path / "masks", {f"{row.id}{suffix}" for row in rows for suffix in (".npz", ".png")})
     collapsed = sum(row.area_binary in (0, 1) for row in table)
-    kept_class = sum(not row.drop_binary >= LOST for row in table)  # no number where p0 = 0
+    kept_class = sum(not row.drop_binary >= LOST for row in table)  # NaN where p0 = 0 counts as well
     if kept_class:
         say(
             f"  {kept_class} of {len(table)} images keep more than {1 - LOST:.0%} of their class under their mask "
@@ -111,7 +120,7 @@ def run_masks(
 
 
 def _records(run: Path) -> dict[Path, list[MaskRow]]:
-    """The batches that were done, under whatever options; a record that is damaged tells of none."""
+    """The rows of the batches that were done, with whatever options; none for a record that is damaged."""
     found: dict[Path, list[MaskRow]] = {}
     for record in sorted(inside(run, "work", "masks").glob("*.csv")):
         try:
@@ -138,7 +147,7 @@ def _mask_batch(
     external: Path | None,
     moved: Callable[[int, int], None],
 ) -> list[MaskRow]:
-    """Masks of one batch: writes them and gives their rows."""
+    """Makes and writes the masks of one batch, and returns their rows."""
     start = time.monotonic()
     images = classifier.to_tensor(frames)
     wanted = torch.tensor([targets[row.id] for row in batch], device=classifier.device)

@@ -13,12 +13,12 @@ from visual_summaries.masks.metrics.faithfulness import (
     INSERTED_ONTO,
     STEPS,
     deletion_auc,
+    fractions,
     insertion_auc,
     most_salient,
     probabilities,
     ranks,
     shape,
-    shares,
 )
 from visual_summaries.masks.networks.classifier import Classifier, Normalisation
 from visual_summaries.masks.perturbation.perturb import parse_perturbation
@@ -84,7 +84,7 @@ def test_deletion_and_insertion_are_their_slow_definitions(name: str) -> None:
     with classifier() as model:
         deleted = deletion_auc(model, images, targets, places)
         inserted = insertion_auc(model, images, targets, places)
-        counts = [round(share * SIDE * SIDE) for share in shares()]
+        counts = [round(share * SIDE * SIDE) for share in fractions()]
         assert counts[0] == 0
         assert counts[-1] == SIDE * SIDE
         for i, saliency in enumerate((MAPS[name], MAPS["values"])):
@@ -108,8 +108,8 @@ def test_the_pixels_that_matter_first_is_better_than_last() -> None:
         assert (deletion_auc(model, images, targets, right) < deletion_auc(model, images, targets, wrong)).all()
 
 
-def test_shares_are_denser_where_curves_bend() -> None:
-    found = shares()
+def test_fractions_are_denser_where_curves_bend() -> None:
+    found = fractions()
     assert len(found) == STEPS + 1
     assert all(b > a for a, b in itertools.pairwise(found))
     assert found[1] < 0.01

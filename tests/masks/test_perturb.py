@@ -44,7 +44,7 @@ def test_a_pixel_lies_between_the_two_levels_around_its_mask(name: str) -> None:
     found = prepared(masks(images))
     for index in range(2):
         levels = [level[index].numpy() for level in prepared.levels]
-        expected = between_levels(levels, prepared.places, masks(images)[index, 0].numpy())
+        expected = between_levels(levels, prepared.values, masks(images)[index, 0].numpy())
         np.testing.assert_allclose(found[index].numpy(), expected, rtol=0, atol=1e-12)
 
 
@@ -76,7 +76,7 @@ def test_images_do_not_influence_each_other_and_may_be_taken_out(name: str) -> N
     alone = perturbation.prepare(images[chosen])
     for ours, theirs in zip(together[chosen].levels, alone.levels, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
-    assert together[chosen].places == together.places
+    assert together[chosen].values == together.values
 
 
 def test_two_levels_are_a_blend() -> None:

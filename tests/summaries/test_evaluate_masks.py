@@ -41,7 +41,7 @@ def cheap():
         for kind, few in ((RiseOptions, {"masks": 8}), (ExtremalOptions, {"iterations": 2})):
             values = vars(kind()) | few
             patch.setattr(kind, "__init__", lambda self, values=values: _fill(self, **values))
-        patch.setattr("visual_summaries.masks.metrics.faithfulness.shares", lambda: [0.0, 0.2, 0.6, 1.0])
+        patch.setattr("visual_summaries.masks.metrics.faithfulness.fractions", lambda: [0.0, 0.2, 0.6, 1.0])
         patch.setattr("visual_summaries.summaries.pages.drawing.SIDE", 48)
         patch.setattr("visual_summaries.summaries.evaluation.mask_figures._DPI", 40)
         yield
@@ -301,7 +301,7 @@ def test_the_stage_counts_them_too(folder, tmp_path):
 
 def test_a_vision_transformer(tmp_path, folder, monkeypatch):
     monkeypatch.setattr("visual_summaries.summaries.evaluation.masks.PERTURBATIONS", ("blur:10",))
-    monkeypatch.setattr("visual_summaries.masks.metrics.faithfulness.shares", lambda: [0.0, 1.0])
+    monkeypatch.setattr("visual_summaries.masks.metrics.faithfulness.fractions", lambda: [0.0, 1.0])
     home = tmp_path / "photos"
     home.mkdir()
     shutil.copy(folder.photographs / "p0.png", home)
