@@ -15,6 +15,7 @@ import griffe
 _NAME = re.compile(
     r"(?::[a-z]+:)?(?<![`\[\\])(?P<ticks>`{1,2})~?(?P<name>[A-Za-z_][\w.]*|[a-z]\w*(?:/\w+)+\.py)(?P=ticks)(?!`)"
 )
+_QUOTE = re.compile(r"^(\s*)>")  # a line that begins with a sign is no quotation
 _TABLE = re.compile(r"=+(?: +=+)+$")
 _SECTION = re.compile("(Args|Attributes|Returns|Yields|Raises|Examples):")
 
@@ -43,7 +44,7 @@ def linked(text: str, item: griffe.Object, package: griffe.Module) -> str:
         if table:  # of reStructuredText, which keeps its columns as a literal block
             line = f"    {line}"
         literal = table or line.lstrip().startswith((">>>", "...")) or (line.startswith("    ") and not section)
-        lines.append(line if literal else _NAME.sub(link, line))
+        lines.append(line if literal else _QUOTE.sub(r"\1\\>", _NAME.sub(link, line)))
     return "\n".join(lines)
 
 

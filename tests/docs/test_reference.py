@@ -63,6 +63,7 @@ def package(tmp_path):
         ("Not `elsewhere` or `x = near`.", "Not `elsewhere` or `x = near`."),
         ("A formula:\n\n    a = `near`", "A formula:\n\n    a = `near`"),
         ("Args:\n    a: See `near`.", "Args:\n    a: See [`near`][top.room.thing.near]."),
+        ("Args:\n    a: Weight,\n        >= 0.", "Args:\n    a: Weight,\n        \\>= 0."),
         ("Examples:\n    >>> `near`", "Examples:\n    >>> `near`"),
         (
             "===  ===\n`a`  `near`\n===  ===\n\n`near`",
