@@ -1,4 +1,7 @@
-"""The options of the stages that make summaries of masks: light to import, so that the command line reads them."""
+"""The options of proposals, descriptors, matching and clustering.
+
+The module imports no large library, so that the command line can read it quickly.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from visual_summaries.masks.options import Filled, Named, Options, Range
 ALL = "all"
 
 FORMS = "all, or knn:20 for each image with its 20 nearest"
-"""What names of pairs look like."""
+"""The accepted values of `SimilarityOptions.pairs`, for messages."""
 
 
 @dataclass(frozen=True)
@@ -19,24 +22,23 @@ class ProposalOptions(Options):
     """How proposals are found and chosen.
 
     Attributes:
-        count: Boxes an image gives to matching, kept ones and context; >= 1. 500 in the paper.
-        max_kept: Most boxes an image keeps as parts, best rank first, >= 1; never more than `count`. Our choice: it
-            bounds what is stored of a pair of images at max_kept^2 similarities.
-        min_side: Shortest admitted side as a fraction of the frame's shorter side, in [0, 1], at most 1 - 2 border. The
-            original's is 20 of 224 pixels; on the embedded world 95 % of the boxes with sides about a tenth of the
-            frame lie on no part (fragments), 46 % of those about a fifth.
+        count: Boxes of an image that are matched, kept ones and context; >= 1. 500 in the paper.
+        max_kept: Most boxes of an image that are kept as parts, best rank first, >= 1; never more than `count`. Our
+            choice: at most max_kept^2 similarities are stored for a pair of images.
+        min_side: Shortest side of a box as a fraction of the frame's shorter side, in [0, 1], at most 1 - 2 border. 20
+            of 224 pixels in the original; on the embedded world 95 % of the boxes with sides of about a tenth of the
+            frame lie on no part (fragments), and 46 % of those of about a fifth.
         border: Width of the frame's margin as a fraction of its sides, in [0, 0.5); boxes that reach into it are
             dropped. 0.01 in the reference.
-        overlap: Share of a box's area on the mask from which it is kept, in [0, 1]. 0.75 in the paper.
-        margin: What is so near to the mask counts as on it, pixels of a frame of 224, >= 0. Our choice: masks are the
-            evidence that a class hangs on, cut as small as they go, and their outlines do not follow parts'.
-        max_parts: Most parts an image keeps after redundancy, best quality first; >= 1. Our choice: on the embedded
-            world purity and recall are best between 8 and 12.
-        max_candidates: Most boxes of an image among which a summary looks for its part once clusters are there, best
-            quality first; >= 0. Our choice (see `clustering.clusters.complete`).
-        redundancy_overlap: Intersection by smaller area from which two boxes may be redundant, in [0, 1]. 0.5 in
-            the reference.
-        redundancy_area_ratio: Larger by smaller area below which they are, > 1. 2 in the paper.
+        overlap: Least fraction of a kept box's area that is on the mask, in [0, 1]. 0.75 in the paper.
+        margin: Pixels at most this far from the mask count as on it, pixels of a frame of 224, >= 0. Our choice: masks
+            are optimised to be as small as possible, and their outlines do not follow those of parts.
+        max_parts: Most parts of an image after redundant ones are removed, best quality first; >= 1. Our choice: on
+            the embedded world purity and recall are best between 8 and 12.
+        max_candidates: Most boxes of an image that are considered when summaries are completed, best quality first;
+            >= 0. Our choice (see `clustering.clusters.complete`).
+        redundancy_overlap: Least intersection / smaller area of two redundant boxes, in [0, 1]. 0.5 in the reference.
+        redundancy_area_ratio: Larger area / smaller area of redundant boxes is below this, > 1. 2 in the paper.
     """
 
     count: Annotated[int, Range(ge=1)] = 500
@@ -51,7 +53,7 @@ class ProposalOptions(Options):
     redundancy_area_ratio: Annotated[float, Range(gt=1)] = 2.0
 
     def check(self) -> None:
-        """A box fits between the margins."""
+        """A box of the shortest side fits between the margins."""
         if self.min_side > 1 - 2 * self.border:
             raise self.refuse("min_side", f"give at most 1 - 2 border, {1 - 2 * self.border:g}")
 
@@ -61,12 +63,12 @@ class DeepOptions(Options):
     """How boxes are described by a network.
 
     Attributes:
-        side: Longer side of the image as the network sees it, pixels, >= 32; networks that take their frame's size
-            alone (many transformers) see the image resized to their frame. See `summaries.evaluation.matching` for
-            the benchmark; there 352 to 640 pixels are alike.
-        strides: Strides of the maps, pixels of the network's image, one or more, each >= 1; the nearest ones that the
-            network has.
-        grid: Places along each side of a box, >= 1.
+        side: Longer side of the image at the network's input, pixels, >= 32. Networks that accept only the size of
+            their frame (many transformers) get the image resized to their frame. On the benchmark of
+            `summaries.evaluation.matching`, 352 to 640 pixels are equally good.
+        strides: Strides of the maps, pixels of the network's input, one or more, each >= 1; the network's nearest
+            strides are used.
+        grid: Grid points along each side of a box, >= 1.
     """
 
     side: Annotated[int, Range(ge=32)] = 480
@@ -76,17 +78,16 @@ class DeepOptions(Options):
 
 @dataclass(frozen=True)
 class AppearanceOptions(Options):
-    """What boxes are described by.
+    """By what boxes are described.
 
     Attributes:
-        descriptor: "hog", whitened HOG (paper); "deep", feature maps of the network; "auto", deep where the network's
-            maps have channels enough.
-        min_channels: Channels of the maps together from which a network's features are used, >= 1 (the embedded world's
-            networks have up to 128, others from 190).
-        power: Power of the scores of deep descriptors before any geometry, in [1, 10] (PF-WILLOW, moved to within 0.10:
-            3 and 4 are alike, 1 is worse); that of HOG is `matching.power`.
-        numbers: Numbers that deep descriptors are reduced to before they are compared, >= 1
-            (`clustering.descriptors.projection`).
+        descriptor: "hog", whitened HOG (paper); "deep", feature maps of the network; "auto", deep if the network's
+            maps have enough channels, else HOG.
+        min_channels: "auto" uses deep descriptors from this number of channels, summed over the maps, >= 1. The
+            embedded world's networks have up to 128, others at least 190.
+        power: Power of the appearance scores of deep descriptors, in [1, 10] (PF-WILLOW, keypoints within 0.10: 3 and
+            4 are equally good, 1 is worse); that of HOG is `matching.power`.
+        numbers: Dimensions of deep descriptors after projection, >= 1 (`clustering.descriptors.projection`).
         deep: Which feature maps.
     """
 
@@ -103,21 +104,21 @@ class MatchingOptions(Options):
 
     Attributes:
         method: "lom", local offset matching (paper); "nam", appearance alone; "phm", probabilistic Hough matching;
-            or "phm+lom", the one after the other. `evaluate matching` on six classes of PF-WILLOW (540 pairs, 500
-            boxes), share of keypoints moved to within 0.10 by the best match: HOG 0.517, 0.490, 0.568 (power 2) and
-            0.580 (power 2); deep descriptors 0.621, 0.628 and 0.647 (power 3).
-        power: Power of the appearance scores before any geometry, in [1, 10]: high scores count for more. 1 in the
-            paper. Measured likewise with "lom": HOG 0.517, cubed 0.556; deep descriptors 0.621, cubed 0.648.
-        passes: Times local offset matching is applied, >= 1. Measured likewise with other boxes: appearance alone
+            or "phm+lom", first PHM, then LOM. `evaluate matching` on six classes of PF-WILLOW (540 pairs, 500
+            boxes), fraction of keypoints transferred to within 0.10 by the best match: HOG 0.517, 0.490, 0.568
+            (power 2) and 0.580 (power 2); deep descriptors 0.621, 0.628 and 0.647 (power 3).
+        power: Power of the appearance scores, in [1, 10]; a higher power gives high scores more weight. 1 in the
+            paper. Measured as above with "lom": HOG 0.517, cubed 0.556; deep descriptors 0.621, cubed 0.648.
+        passes: How often local offset matching is applied, >= 1. Measured as above with other boxes: appearance alone
             0.483; 1 pass 0.509; 2 passes 0.496; 3 passes 0.488.
         spatial_weight: Decay of a score by distance from the local offset, 1 / pixel at a shorter side of 224;
-            >= 0. 0.05 in the reference. Measured likewise: 0.03 gives 0.525, 0.1 gives 0.492.
+            >= 0. 0.05 in the reference. Measured as above: 0.03 gives 0.525, 0.1 gives 0.492.
         scale_weight: Decay of a score by log ratio of scales from the local one; >= 0. 0.3 in the reference.
-            Measured likewise: 0 gives 0.497, 1 gives 0.509.
+            Measured as above: 0 gives 0.497, 1 gives 0.509.
         offset_bin: Width of PHM's bins of dx and dy, pixels at a shorter side of 224; >= 1. Our choice.
         scale_bin: Width of PHM's bins of ds, log ratio; >= 0.05. Our choice.
-        aspect_limit: Ratio of two boxes' aspect ratios (width / height) above which they score 0, > 1. 2 in
-            the reference.
+        aspect_limit: If the aspect ratios (width / height) of two boxes differ by more than this factor, their score is
+            0; > 1. 2 in the reference.
     """
 
     method: Literal["lom", "nam", "phm", "phm+lom"] = "lom"
@@ -134,7 +135,7 @@ def count_neighbours(pairs: str) -> int | None:
     """The K of "knn:K"; None for "all".
 
     Raises:
-        UserError: If it is neither.
+        UserError: If it is neither of them.
 
     Examples:
         >>> count_neighbours("knn:20"), count_neighbours("all")
@@ -157,9 +158,9 @@ class SimilarityOptions(Options):
         symmetry: "geometric", the geometric mean of both directions (measured best, see
             `clustering.matching.similarity`), or "mirror", the direction from the earlier to the later image
             (reference).
-        mirrored: Whether the second image is matched mirrored as well. The paper's footnote 1 names objects that look
-            the other way as what misleads it.
-        top: Highest similarities averaged into a part's quality, >= 1. 100 in the reference.
+        mirrored: Whether the second image is also matched mirrored. The paper's footnote 1 names objects that face the
+            other way as a source of errors.
+        top: A part's quality is the mean of this number of its highest similarities, >= 1. 100 in the reference.
         pairs: Which pairs of images are matched: "all" (paper), or "knn:K", each image with the K nearest by the
             network's features (see `clustering.matching.pairs`).
     """
@@ -176,12 +177,13 @@ class AffinityOptions(Options):
     """How parts are clustered.
 
     Attributes:
-        preference: Of every part to be an exemplar, on the scale of ranks; lower gives fewer clusters; <= 1 (here:
-            0.6, see docs/decisions.md).
-        nearest_preference: The same where images were matched with their nearest only; <= 1 (here: 0.0, likewise).
-        damping: Of the messages, in [0.5, 1) (reference: 0.9).
-        iterations: At most, >= 1 (reference: 1000).
-        convergence: Iterations without a change after which it has converged, >= 1 (reference: 100).
+        preference: Preference of every part to be an exemplar, on the scale of ranks, <= 1; a lower one gives fewer
+            clusters. See docs/decisions.md for 0.6.
+        nearest_preference: The same if images were matched with their nearest images only, <= 1. See docs/decisions.md
+            for 0.0.
+        damping: Damping of the messages, in [0.5, 1). 0.9 in the reference.
+        iterations: Most iterations, >= 1. 1000 in the reference.
+        convergence: Iterations without a change until convergence, >= 1. 100 in the reference.
     """
 
     preference: Annotated[float, Range(le=1)] = 0.6
@@ -196,18 +198,18 @@ class PruneOptions(Options):
     """How clusters are pruned.
 
     Attributes:
-        min_members: Fewest members of a summary, >= 2 (here: 5, see docs/decisions.md).
-        similarity_quantile: Quantile over clusters of their median similarity which a cluster has to reach, in [0, 1];
-            0 keeps all (here: 0.4, see docs/decisions.md).
-        similarity_share: Share of a member's similarities under that quantile from which it leaves, in (0, 1] (here:
-            0.6, as the reference's for SSIM).
-        joins_share: Share of a box's similarities to a summary's members under that quantile from which it stays out
-            of the summary, in (0, 1] (see `clustering.clusters.complete`; here: 0.4, see docs/decisions.md).
-        cluster_share: Share of the class's median SSIM that a cluster's median has to reach, >= 0 (reference: 0.9;
-            here: 0.5).
-        member_share: Share of a member's SSIMs under the class's median from which it leaves, in (0, 1]
-            (reference: 0.6; here: 0.8).
-        patch: Side to which boxes are resized to be compared, in pixels, in [7, 1024].
+        min_members: Fewest members of a summary, >= 2. See docs/decisions.md for 5.
+        similarity_quantile: A cluster's median similarity must reach this quantile of the clusters' medians, in [0, 1];
+            0 keeps all clusters. See docs/decisions.md for 0.4.
+        similarity_share: A member leaves if this fraction of its similarities is under that quantile, in (0, 1]. 0.6 as
+            in the reference for SSIM.
+        joins_share: A box does not join a summary if this fraction of its similarities to the members is under that
+            quantile, in (0, 1] (see `clustering.clusters.complete`). See docs/decisions.md for 0.4.
+        cluster_share: A cluster's median SSIM must reach this fraction of the class's median, >= 0. 0.9 in the
+            reference, 0.5 here.
+        member_share: A member leaves if this fraction of its SSIMs is under the class's median, in (0, 1]. 0.6 in the
+            reference, 0.8 here.
+        patch: For SSIM, boxes are resized to squares of this side, pixels, in [7, 1024].
     """
 
     min_members: Annotated[int, Range(ge=2)] = 5

@@ -1,1 +1,1 @@
-"""From the similarity of parts to clusters: affinity propagation, merging, pruning, completing."""
+"""From the similarity of parts to clusters: affinity propagation, pruning, merging, completing."""

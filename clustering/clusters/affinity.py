@@ -1,16 +1,15 @@
 """Affinity propagation of parts (Frey and Dueck, Science 2007; paper section 3.2).
 
-The similarities of proposal flow have no natural scale, and many of them are exactly zero, which would decide any
-preference that is taken from their quantiles. So they are put on a scale first, that of ranks,
+The similarities of proposal flow have no natural scale, and many of them are exactly zero, so a preference taken from
+their quantiles would depend mostly on the number of zeros. Therefore they are first replaced by their ranks,
 
-    s(k, l) = share of the non-zero similarities that are at most Corr(k, l),    in (0, 1]; 0 where Corr is 0,
+    s(k, l) = fraction of the non-zero similarities that are at most Corr(k, l),    in (0, 1]; 0 if Corr is 0.
 
-so that equal similarities share the highest of their ranks (the diagonal is no similarity and does not count),
-and the preference is a number on that scale: a part becomes an exemplar when it stands for others better than by
-chance to that degree. Affinity propagation itself is scikit-learn's, in float64, up to a few thousand parts;
-of more parts, and of sparse similarities, messages are passed along the non-zero similarities only (see
-`clustering.clusters.message_passing`). On full matrices the two give the same clusters. A zero, which to scikit-learn
-is a similarity like any other, lets no part belong to another there.
+Equal similarities share the highest of their ranks; the diagonal does not count. The preference is a number on that
+scale. Up to a few thousand parts, affinity propagation is scikit-learn's, in float64. For more parts, and for sparse
+similarities, messages are passed along the non-zero similarities only (see `clustering.clusters.message_passing`). On
+full matrices both give the same clusters. For scikit-learn a zero is a similarity like any other; for message passing
+it means that neither part can be the other's exemplar.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from visual_summaries.clustering.clusters.message_passing import pass_messages
 from visual_summaries.clustering.options import AffinityOptions
 
 DENSE_PARTS = 3000
-"""Most parts that scikit-learn clusters: its six float64 matrices (P, P) are 430 MB then."""
+"""Most parts that scikit-learn clusters: its six float64 matrices (P, P) take 430 MB then."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +36,13 @@ class Clusters:
     """The clusters of P parts.
 
     Attributes:
-        labels: int64 (P,), the cluster of each part, numbered from 0; -1 where there is none.
-        exemplars: int64 (C,), the part that stands for each cluster.
-        similarity: float32 (P, P), the similarities on the scale of ranks, in [0, 1]; sparse where they came sparse.
+        labels: int64 (P,), the cluster of each part, numbered from 0; -1 for no cluster.
+        exemplars: int64 (C,), the part that represents each cluster.
+        similarity: float32 (P, P), the similarities on the scale of ranks, in [0, 1]; sparse if the
+            input was.
         preference: The preference on that scale.
-        converged: Whether the messages settled; if not, the clusters are those of the last iteration.
-        known: float32 (n,), the non-zero similarities as they came, rising.
+        converged: Whether the messages converged; if not, the clusters are those of the last iteration.
+        known: float32 (n,), the non-zero similarities before ranking, rising.
     """
 
     labels: NDArray[np.int64]
@@ -61,7 +61,7 @@ class Clusters:
         return column
 
     def scale(self, value: float) -> float:
-        """Where a similarity as it came would stand on the scale of ranks, in [0, 1]."""
+        """The value on the scale of ranks, in [0, 1], for a similarity before ranking."""
         return float(np.searchsorted(self.known, value, side="right")) / max(len(self.known), 1) if value > 0 else 0.0
 
 
@@ -85,13 +85,13 @@ def propagate(
     """Clusters parts by affinity propagation.
 
     Args:
-        matrix: float32 (P, P), symmetric, >= 0; its diagonal is not used. Zeros of a sparse one are similarities that
-            nobody knows.
-        options: Hyperparameters; of the preferences `preference`.
+        matrix: float32 (P, P), symmetric, >= 0; its diagonal is not used. Zeros of a sparse matrix are unknown
+            similarities.
+        options: Hyperparameters; `nearest_preference` is not used.
         seed: Of the tiny noise that breaks ties.
 
     Returns:
-        The clusters, the largest first; a single part is a cluster of its own, no part gives no cluster.
+        The clusters, the largest first; a single part is a cluster of its own.
 
     Raises:
         ValueError: If the matrix is not square.

@@ -1,19 +1,19 @@
-"""Affinity propagation on similarities of which most are missing (Frey and Dueck, Science 2007).
+"""Affinity propagation on sparse similarities (Frey and Dueck, Science 2007).
 
-Messages are kept for the stored similarities s(i, k) alone; a part can only be stood for by an exemplar that it has
-a stored similarity to, which is what Frey and Dueck advise for large inputs. With the preference in s(k, k) and all
-messages 0 at first, an iteration is
+There are messages only for the stored similarities s(i, k), so the exemplar of a part must have a stored similarity to
+it; Frey and Dueck advise this for large inputs. With the preference in s(k, k) and all messages 0 at first, an
+iteration is
 
     r(i, k) <- s(i, k) - max over k' != k of ( a(i, k') + s(i, k') )
     a(i, k) <- min( 0, r(k, k) + sum over i' not in {i, k} of max(0, r(i', k)) )
     a(k, k) <- sum over i' != k of max(0, r(i', k))
 
-each mixed with its former value by the damping. k is an exemplar when r(k, k) + a(k, k) > 0. As in scikit-learn a
-tiny noise breaks ties, the messages have converged when the exemplars were the same for a number of iterations, and
-in the end each cluster's exemplar becomes the member with the highest sum of similarities to the others.
+each damped with its former value. k is an exemplar if r(k, k) + a(k, k) > 0. As in scikit-learn, a tiny noise breaks
+ties, messages have converged if the exemplars were the same for a number of iterations, and at the end each cluster's
+exemplar becomes the member with the highest sum of similarities to the others.
 
-Messages are float32; rows are worked on in blocks that stay in the cache, so that memory is that of the similarities
-and of two messages for each.
+Messages are float32. Rows are processed in blocks that fit into the cache. Memory is needed for the similarities and
+for two messages for each of them.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, eye_array
 
 _ENTRIES = 1 << 17
-"""Similarities worked on at a time."""
+"""Similarities that are processed at a time."""
 
 _NOISE = np.float32(1e-6)
-"""Relative size of the noise that breaks ties: some roundings of float32."""
+"""Relative size of the noise that breaks ties: a few rounding errors of float32."""
 
 
 @dataclass(frozen=True)
 class Settled:
-    """What the messages came to.
+    """The result of message passing.
 
     Attributes:
-        labels: int64 (P,), the place in `exemplars` of each part's exemplar; -1 without a similarity to any.
+        labels: int64 (P,), the index in `exemplars` of each part's exemplar; -1 without a similarity to any of them.
         exemplars: int64 (C,), rising.
-        iterations: How many were done.
+        iterations: Number of iterations.
     """
 
     labels: NDArray[np.int64]
@@ -61,8 +61,8 @@ def pass_messages(
         similarity: float32 (P, P), P >= 1, sorted or not; its diagonal is not used, stored zeros count.
         preference: Of every part to be an exemplar.
         damping: In [0.5, 1).
-        iterations: At most, >= 1.
-        convergence: Iterations without a change after which it has converged, >= 1.
+        iterations: Most iterations, >= 1.
+        convergence: Iterations without a change until convergence, >= 1.
         seed: Of the noise that breaks ties.
 
     Examples:

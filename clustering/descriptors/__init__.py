@@ -1,1 +1,1 @@
-"""What a part looks like: whitened HOG, or the network's own features."""
+"""Descriptors of the appearance of boxes: whitened HOG, or features of the network."""

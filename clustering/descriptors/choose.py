@@ -1,10 +1,10 @@
-"""What boxes are described by: the features of the network under explanation, or whitened HOG.
+"""Chooses the descriptor of boxes: features of the network, or whitened HOG.
 
 The paper describes boxes by HOG. The features of a network that was trained on photographs match parts better: on
-PF-WILLOW they move 0.66 to 0.78 of the keypoints to the right place, HOG 0.52 to 0.62 (`visual-summaries evaluate
-matching`), and the summaries of photographs that come of them can be named at sight. The networks of the embedded world
-are too small for that: over all classes, summaries by their features had a purity of 0.69 and a recall of 0.82, by HOG
-of 0.84 and 0.82 with the same options, and both together were no better than HOG. So the number of channels decides.
+PF-WILLOW they transfer 0.66 to 0.78 of the keypoints correctly, HOG 0.52 to 0.62 (`visual-summaries evaluate
+matching`), and a person can name the resulting summaries of photographs. The networks of the embedded world are too
+small for that: over all classes, summaries by their features had a purity of 0.69 and a recall of 0.82, by HOG 0.84 and
+0.82 with the same options, and both descriptors together were not better than HOG. So the number of channels decides.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _log = logging.getLogger(__name__)
 
 
 def deep_encoder(classifier: Classifier, options: AppearanceOptions) -> DeepEncoder | None:
-    """The encoder of boxes by the network, or None where HOG describes them.
+    """The encoder of boxes by the network; None for HOG.
 
     Args:
         classifier: Inside its context while the encoder is used.
-        options: What is wanted.
+        options: Which descriptor is wanted.
 
     Raises:
-        UserError: If deep descriptors are asked for and the network puts out no feature map, or none that can be used.
+        UserError: If deep descriptors are wanted and the network has no feature map that can be used.
 
     Examples:
         >>> from visual_summaries.masks.networks.models import load_classifier
@@ -51,7 +51,7 @@ def deep_encoder(classifier: Classifier, options: AppearanceOptions) -> DeepEnco
         encoder.maps(np.full((*classifier.frame.size, 3), 128, np.uint8))
     except torch.OutOfMemoryError:
         raise
-    except Exception as error:  # whatever a network raises whose layers are looked at
+    except Exception as error:  # a network may raise any error when its layers are recorded
         reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
         if options.descriptor == "deep":
             raise UserError(

@@ -1,12 +1,12 @@
-"""Deep descriptors: what a box looks like to the network under explanation.
+"""Deep descriptors: boxes described by feature maps of the network.
 
-The image, enlarged to `side` pixels where the network takes other sizes than its frame, goes through the network
-once. The last block of each stride hands on a feature map (see `masks.networks.layers.last_block`); the map's mean over
-the image is subtracted channel by channel, which does for deep features what whitening does for HOG: what is everywhere
-in the image tells no places apart. A box is described by RoIAlign of each map on a grid of 3 x 3, of unit length for
-each map, so that z_a . z_b is the mean over the strides of the cosines of two boxes.
+The image is enlarged to `side` pixels, if the network accepts other sizes than its frame, and passed through the
+network once. The feature map of the last block of each stride is used (see `masks.networks.layers.last_block`). Its
+mean over the image is subtracted from each channel; as whitening does for HOG, this removes what all positions of the
+image have in common. A box is described by RoIAlign of each map on a grid of 3 x 3, scaled to unit length for each map,
+so that z_a . z_b is the mean over the strides of the cosines of two boxes.
 
-The descriptors take the place of whitened HOG in `clustering.matching.proposal_flow.Features`.
+The descriptors are used in place of whitened HOG in `clustering.matching.proposal_flow.Features`.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ class DeepEncoder:
     """Describes boxes by the feature maps of one network.
 
     Args:
-        classifier: Inside its context while this is used: frozen, on its device.
+        classifier: Inside its context while the encoder is used: frozen, on its device.
         options: Hyperparameters; the defaults without it.
 
     Attributes:
-        names: The layers, one a stride; fewer where two strides have the same nearest one.
-        channels: Of their maps together.
+        names: The layers, one a stride; fewer if two strides have the same nearest layer.
+        channels: Sum of the channels of their maps.
     """
 
     def __init__(self, classifier: Classifier, options: DeepOptions | None = None) -> None:
@@ -50,21 +50,21 @@ class DeepEncoder:
         self._any_size = self._takes((2 * self._step + classifier.frame.size[0], classifier.frame.size[1]))
 
     def _takes(self, size: tuple[int, int]) -> bool:
-        """Whether the network takes images of a size (H, W) in pixels."""
+        """Whether the network accepts images of a size (H, W) in pixels."""
         empty = torch.zeros(1, 3, *size, device=self.classifier.device)
         try:
             with torch.inference_mode(), record(self.classifier, self.names):
                 self.classifier.logits(empty)
-        except (AssertionError, RuntimeError, ValueError):  # what networks raise on a size they were not made for
+        except (AssertionError, RuntimeError, ValueError):  # errors of networks for sizes that they do not accept
             return False
         return True
 
     def maps(self, image: NDArray[np.uint8], side: int | None = None) -> list[Tensor]:
-        """Feature maps of an image without their mean, float32 (C, h, w) each, on the CPU.
+        """Feature maps of an image, their mean subtracted, float32 (C, h, w) each, on the CPU.
 
         Args:
             image: uint8 RGB (H, W, 3).
-            side: In place of the options' one.
+            side: Longer side of the network's input, in place of the options' `side`.
         """
         height, width = self.classifier.frame.size
         if self._any_size:
@@ -99,10 +99,10 @@ def pool(
         maps: float32 (C, h, w) each, over the whole frame.
         boxes: float32 (M, 4) in pixels of the frame.
         frame: (H, W) of the frame, pixels.
-        grid: Places along each side of a box.
+        grid: Grid points along each side of a box.
 
     Returns:
-        float32 (M, grid^2 * sum of C); each map's share has length 1 / sqrt(maps), or 0 where the map is 0.
+        float32 (M, grid^2 * sum of C); the part from each map has length 1 / sqrt(maps), or 0 if the map is 0.
 
     Examples:
         >>> maps = [torch.eye(2).reshape(2, 2, 1).expand(2, 2, 4)]  # one channel above, the other below
@@ -120,8 +120,8 @@ def describe_boxes(maps: Sequence[Tensor], boxes: Sequence[Tensor], grid: int) -
 
     Args:
         maps: (N, C, h, w) each, over the whole frame.
-        boxes: (M, 4) xyxy for each of the N images, in shares of the frame.
-        grid: Places along each side of a box.
+        boxes: (M, 4) xyxy for each of the N images, in fractions of the frame.
+        grid: Grid points along each side of a box.
 
     Returns:
         (sum of M, grid^2 * sum of C), in the order of the images.
@@ -151,7 +151,7 @@ def sample(feature_map: Tensor, points: NDArray[np.floating], frame: tuple[int, 
         frame: (H, W) of the frame, pixels.
 
     Returns:
-        float32 (..., C), of length 1, or 0 where the map is 0.
+        float32 (..., C), of length 1, or 0 if the map is 0.
 
     Examples:
         >>> left_and_right = torch.tensor([[[3.0, 0.0]], [[0.0, 5.0]]])  # (2, 1, 2)

@@ -1,9 +1,9 @@
-"""Whitened HOG: what a proposal looks like (proposal flow: Ham et al., CVPR 2016).
+"""Whitened HOG, the descriptor of boxes in the paper (proposal flow: Ham et al., CVPR 2016).
 
 A box is padded by one cell, resized to 10 x 10 cells of 8 pixels, and the inner 8 x 8 cells are described by
 Felzenszwalb's histogram of oriented gradients d, 31 channels a cell (Felzenszwalb et al., PAMI 2010):
 
-* a pixel's gradient is that of the colour channel where it is largest; its length is the pixel's vote;
+* a pixel's gradient is taken from the colour channel in which it is largest; its length is the pixel's vote;
 * it votes for the nearest of 18 directions, bilinearly for the four nearest cells: h(cell, o);
 * the energy of a cell is the sum over 9 o of (h(o) + h(o + 9))^2; n_1..n_4 are the root energies of the four
   blocks of 2 x 2 cells the cell lies in;
@@ -42,12 +42,12 @@ def describe(
     Args:
         image: uint8 RGB (H, W, 3).
         boxes: float32 (M, 4) xyxy, half open, in pixels.
-        whitening: Mean and factor of natural images' statistics; those of the package without it.
+        whitening: Mean and factor of the statistics of natural images; those of the package without it.
 
     Returns:
         float32 (M, 1984) whitened descriptors z; z_a . z_b is the appearance score before clipping at 0. As
-        float16 they give the same scores to 1e-3. The last bits may depend on the number of BLAS threads: where
-        equal bytes are promised, call this under `threadpoolctl.threadpool_limits(1)`.
+        float16 they give the same scores to 1e-3. The last bits may depend on the number of BLAS threads: for equal
+        bytes, call this inside `threadpoolctl.threadpool_limits(1)`.
 
     Raises:
         ValueError: The image is not uint8 (H, W, 3), or a box has no area.
@@ -79,8 +79,8 @@ def describe(
 def _patches(image: NDArray[np.uint8], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
     """Padded boxes resampled to 80 x 80 pixels, float32 (M, 80, 80, 3) in 0..255; borders are repeated.
 
-    Boxes larger than the patch are read from the image reduced by 2, 4, ... along each axis, so that no more
-    than every second pixel is passed over.
+    Boxes larger than the patch are read from the image reduced by 2, 4, ... along each axis, so that at most
+    every second pixel is skipped.
     """
     height, width = image.shape[:2]
     picture = image.astype(np.float32)
@@ -118,10 +118,10 @@ def hog(images: NDArray[np.float32]) -> NDArray[np.float32]:
         images: float32 (B, H, W, C) with values in 0..255; H and W are multiples of 8 and at least 24.
 
     Returns:
-        float32 (B, H / 8 - 2, W / 8 - 2, 31): the cells at the border have no complete blocks and are left out.
+        float32 (B, H / 8 - 2, W / 8 - 2, 31): cells at the border have no complete blocks and are not returned.
 
     Raises:
-        ValueError: The sides are no multiples of 8, or under 24.
+        ValueError: The sides are not multiples of 8, or are less than 24.
 
     Examples:
         >>> ramp = np.tile(np.arange(80, dtype=np.float32), (80, 1))[None, :, :, None]  # brighter to the right
@@ -170,7 +170,7 @@ def _gradients(images: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArra
 
 
 def _votes(length: NDArray[np.float32], direction: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Cells' histograms, float32 (B, rows, columns, 18), from the gradients of the inner pixels."""
+    """Histograms of cells, float32 (B, rows, columns, 18), from the gradients of the inner pixels."""
     count, height, width = length.shape
     rows, columns = (height + 2) // CELL, (width + 2) // CELL
     # Along x by counting votes, with one spare column at each end; along y by a matrix product.

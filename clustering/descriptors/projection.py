@@ -1,12 +1,13 @@
-"""Shorter descriptors: what tells the boxes of some images apart, in fewer numbers.
+"""Projection of deep descriptors on fewer dimensions.
 
-Matching compares descriptors by inner products alone, and their product is most of what a pair of images costs. The
-best approximation of all inner products in k numbers is the projection on the first k right singular vectors of the
-descriptors, here of a sample of them. Measured on 24 churches, lite0 (3888 numbers), against all numbers: share of the
-sum of squares, rank correlation of boxes' best scores, and share of boxes with the same best match:
+Matching uses only inner products of descriptors, and computing them takes most of the time for a pair of images. The
+best approximation of all inner products in k dimensions is the projection on the first k right singular vectors of the
+descriptors, here of a sample of them. Measured on 24 churches, lite0 (3888 dimensions), compared with all dimensions:
+fraction of the sum of squares, rank correlation of the boxes' best scores, and fraction of boxes with the same best
+match:
 
     =======  =====  =====  =====
-    numbers  share  ranks  same
+    numbers  sum    ranks  same
     =======  =====  =====  =====
     256      0.80   0.987  0.71
     **512**  0.91   0.995  0.86
@@ -24,21 +25,21 @@ from sklearn.utils.extmath import randomized_svd
 from threadpoolctl import threadpool_limits
 
 IMAGES = 32
-"""Images that a basis is made of, at most."""
+"""Most images from which a basis is computed."""
 SAMPLE = 4000
-"""Descriptors that it is made of, about: as many of each image, or all that it has."""
+"""About the number of descriptors in the sample: the same number from each image, or all that the image has."""
 
 
 def learn(
     counts: Sequence[int], describe: Callable[[int], NDArray[np.float32]], numbers: int, *, seed: int
 ) -> NDArray[np.float32]:
-    """The basis of some images: of descriptors of a few of them, evenly spread over those that have boxes at all.
+    """Computes a basis from descriptors of some of the images that have boxes, evenly spaced.
 
     Args:
-        counts: Boxes of each image, of one of them at least one.
+        counts: Number of boxes of each image; at least one image has one.
         describe: Gives the descriptors (M, D) of an image by its index.
-        numbers: How many are wanted.
-        seed: Of all choices.
+        numbers: Dimensions of the projection.
+        seed: Of all random choices.
 
     Returns:
         See `basis`.
@@ -59,7 +60,7 @@ def learn(
 
 
 def spread(counts: Sequence[int]) -> list[int]:
-    """At most `IMAGES` images that have boxes, evenly spread; counts as for `learn`.
+    """At most `IMAGES` images that have boxes, evenly spaced; counts as for `learn`.
 
     Examples:
         >>> spread([3, 0, 5])  # the second image has no boxes
@@ -73,11 +74,11 @@ def spread(counts: Sequence[int]) -> list[int]:
 
 
 def basis(descriptors: NDArray[np.float32], numbers: int, *, seed: int) -> NDArray[np.float32]:
-    """The directions that descriptors are projected on.
+    """The directions on which descriptors are projected.
 
     Args:
         descriptors: (n, D), a sample.
-        numbers: k, how many are wanted; there are no more than n and D.
+        numbers: k, dimensions of the projection; at most n and D are returned.
         seed: Of the randomised decomposition (Halko et al., 2011).
 
     Returns:
@@ -90,6 +91,6 @@ def basis(descriptors: NDArray[np.float32], numbers: int, *, seed: int) -> NDArr
         >>> np.allclose(short @ short.T, plane @ plane.T, atol=1e-5)
         True
     """
-    with threadpool_limits(limits=1):  # sums must not depend on how many threads there are
+    with threadpool_limits(limits=1):  # sums must not depend on the number of threads
         _, _, directions = randomized_svd(descriptors, min(numbers, *descriptors.shape), n_iter=3, random_state=seed)
     return np.ascontiguousarray(directions.T.astype(np.float32))

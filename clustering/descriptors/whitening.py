@@ -1,12 +1,12 @@
 """Statistics of HOG on natural images, and whitening with them (Hariharan et al., ECCV 2012).
 
-Natural images are stationary: the mean of a HOG cell does not depend on its place, and the covariance of two
-cells depends on their offset alone. So the statistics are one mean of 31 channels and one 31 x 31 matrix per
-offset, from which the covariance S of a template of any size is put together:
+Natural images are stationary: the mean of a HOG cell does not depend on its position, and the covariance of two cells
+depends only on their offset. So the statistics are one mean of 31 channels and one 31 x 31 matrix per offset, from
+which the covariance S of a template of any size is assembled:
 
     S[(u, p), (v, q)] = gamma(v - u)[p, q],   gamma(d)[p, q] = E[x_p(u) x_q(u + d)] - mu_p mu_q
 
-S is regularised, S + lambda I, because an estimate put together this way need not be positive definite, and
+S is regularised, S + lambda I, because an estimate that is assembled this way need not be positive definite, and
 factorised, S + lambda I = L L^T; L^-1 (d - mu) is the whitened descriptor.
 """
 
@@ -40,8 +40,8 @@ class HogStatistics:
         mean: float64 (31,).
         covariance: float64 (8, 15, 31, 31); entry [dy, dx + 7] is gamma of the offset (dy, dx), 0 <= dy <= 7,
             -7 <= dx <= 7. gamma(-d) is gamma(d) transposed.
-        photos: Photographs they were estimated from.
-        cells: Cells they were estimated from, all scales together.
+        photos: Number of photographs.
+        cells: Number of cells, over all scales.
     """
 
     mean: NDArray[np.float64]
@@ -52,7 +52,7 @@ class HogStatistics:
 
 @dataclass(frozen=True)
 class Whitening:
-    """What whitens a descriptor: z = inverse_factor @ (d - mean).
+    """The whitening of a descriptor d: z = inverse_factor @ (d - mean).
 
     Attributes:
         mean: float32 (1984,), the mean repeated over the 8 x 8 cells.
@@ -64,7 +64,7 @@ class Whitening:
 
 
 def estimate_statistics(photos: Iterable[Iterable[NDArray[np.float32]]]) -> HogStatistics:
-    """Estimates the statistics from HOG maps, in one pass and float64.
+    """Estimates the statistics from HOG maps, in one pass, in float64.
 
     Args:
         photos: For each photograph its HOG maps at some scales, each float32 (rows, columns, 31).

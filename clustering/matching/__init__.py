@@ -1,1 +1,1 @@
-"""Proposal flow: how much the parts of one input look like those of another, and lie alike."""
+"""Matching: similarities between the parts of two inputs, from appearance and geometry."""

@@ -1,18 +1,17 @@
-"""Keypoint transfer: where a point of image A lies in image B, told by the matching of boxes.
+"""Keypoint transfer: the position in image B of a point of image A, from the matching of boxes.
 
-Box i of A with its best match j in B is a map from one to the other, anisotropic scaling and a shift; a box that
-contains the point p moves it to v_i = (p - corner_i) * size_j / size_i + corner_j. Three rules make one place of
-these votes:
+Box i of A and its best match j in B define a map from A to B, an anisotropic scaling and a translation. A box that
+contains the point p votes for v_i = (p - corner_i) * size_j / size_i + corner_j. Three rules combine these votes:
 
 * **best**: the vote of the match with the highest score (the rule of the literature);
-* **mode**: votes of the 80 matches with the highest scores, weighed by score / area^(1/4), because small boxes are
-  more exact; the place where a mean shift from the densest vote ends;
-* **dense**: the density of these votes times the cosine, cubed, of the network's features at p and at each place of
-  B (mean over maps, negative ones 0); the centre of mass of the product around its highest place.
+* **mode**: the mode of the votes of the 80 matches with the highest scores, by a mean shift from the vote with the
+  highest density; votes are weighted by score / area^(1/4), because small boxes are more precise;
+* **dense**: the density of these votes times the cosine, cubed, of the network's features at p and at each position of
+  B (mean over maps, negative ones 0); the centre of mass of the product around its maximum.
 
-`nearest` goes by the features alone, for comparison.
+`nearest` uses the features only, for comparison.
 
-A point that no matched box contains stays where it is, relative to the frame. Lengths are in pixels of a frame whose
+A point that is in no matched box keeps its position relative to the frame. Lengths are in pixels of a frame whose
 shorter side is 224 (see `clustering.matching.proposal_flow`).
 """
 
@@ -36,15 +35,17 @@ _SHIFTS = 30
 
 @dataclass(frozen=True)
 class TransferOptions(Options):
-    """How votes become a place. Measured on 180 pairs of six classes of PF-WILLOW with deep descriptors.
+    """How votes are combined. Measured on 180 pairs of six classes of PF-WILLOW with deep descriptors.
 
     Attributes:
         votes: Matches that vote for a point, >= 1.
-        area_power: Votes are weighed by area^-power, >= 0.
+        area_power: Votes are weighted by area^-power, >= 0.
         mode_width: Standard deviation of the mode's Gaussian, pixels at a shorter side of 224, > 0.
-        density_width: That of a vote in the dense rule, likewise, > 0; 10 to 14 are alike, 24 loses 2 points.
-        cosine_power: Power of the cosines in the dense rule, > 0; 2 to 4 are alike.
-        peak_width: Standard deviation of the window of the centre of mass, likewise, > 0; 12 to 20 are alike.
+        density_width: Standard deviation of a vote in the dense rule, in the same unit, > 0; 10 to 14 are equally good,
+            24 is 2 points worse.
+        cosine_power: Power of the cosines in the dense rule, > 0; 2 to 4 are equally good.
+        peak_width: Standard deviation of the window of the centre of mass, in the same unit, > 0; 12 to 20 are equally
+            good.
     """
 
     votes: Annotated[int, Range(ge=1)] = 80
@@ -77,12 +78,12 @@ def cast_votes(
     points: NDArray[np.float64],
     options: TransferOptions | None = None,
 ) -> list[Votes]:
-    """The votes for each point, of the matches with the highest scores whose box contains it.
+    """The votes for each point: of the matches with the highest scores, among the boxes that contain it.
 
     Args:
         scores: float32 (Ma, Mb) from A to B (see `clustering.matching.proposal_flow.match`).
         a: Features of A; its boxes and frame are used.
-        b: Features of B, likewise.
+        b: Features of B; the same.
         points: float64 (K, 2) xy in pixels of A's frame.
         options: `votes` and `area_power` are used.
 
@@ -114,7 +115,7 @@ def cast_votes(
 
 
 def best(votes: Sequence[Votes], points: NDArray[np.float64], a: Features, b: Features) -> NDArray[np.float64]:
-    """Points (K, 2) moved by the vote with the highest score.
+    """Transfers points (K, 2) by the vote with the highest score.
 
     Examples:
         >>> a = Features(np.zeros((1, 1)), np.array([[0, 0, 100, 100]], np.float32), (224, 224))
@@ -137,7 +138,7 @@ def mode(
     b: Features,
     options: TransferOptions | None = None,
 ) -> NDArray[np.float64]:
-    """Points (K, 2) moved to the mode of their votes; `mode_width` is used.
+    """Transfers points (K, 2) to the mode of their votes; `mode_width` is used.
 
     Examples:
         >>> a = Features(np.zeros((1, 1)), np.array([[0, 0, 100, 100]], np.float32), (224, 224))
@@ -157,7 +158,7 @@ def mode(
 
 
 def _mean_shift(votes: Votes, width: float) -> NDArray[np.float64]:
-    """The mode (2,) that the vote in the densest place leads to."""
+    """The mode (2,) that a mean shift finds from the vote with the highest density."""
     apart = ((votes.places[:, None] - votes.places[None]) ** 2).sum(axis=2)
     at: NDArray[np.float64] = votes.places[(np.exp(-apart / (2 * width**2)) @ votes.weights).argmax()]
     for _ in range(_SHIFTS):
@@ -174,18 +175,19 @@ def dense(
     cosines: NDArray[np.float32],
     options: TransferOptions | None = None,
 ) -> NDArray[np.float64]:
-    """Points moved to where votes and features agree.
+    """Transfers points by votes and features together.
 
     Args:
         votes: See `cast_votes`.
         points: float64 (K, 2) xy in pixels of A's frame.
         a: Features of A; its frame is used.
-        b: Features of B, likewise.
+        b: Features of B; the same.
         cosines: float32 (K, rows, columns) (see `mean_cosines`).
-        options: The last three are used.
+        options: `density_width`, `cosine_power` and `peak_width` are used.
 
     Returns:
-        float64 (K, 2) xy in pixels of B's frame. A point whose votes lie where no feature agrees goes by the votes.
+        float64 (K, 2) xy in pixels of B's frame. If all cosines near the votes of a point are
+        0, the votes alone are used.
 
     Examples:
         >>> a = Features(np.zeros((1, 1)), np.array([[0, 0, 100, 100]], np.float32), (224, 224))
@@ -215,7 +217,7 @@ def nearest(
     cosines: NDArray[np.float32],
     options: TransferOptions | None = None,
 ) -> NDArray[np.float64]:
-    """Points moved to where the features of B are nearest to theirs, without votes; arguments as for `dense`.
+    """Transfers points to the most similar features of B, without votes; arguments as for `dense`.
 
     Examples:
         >>> a = Features(np.zeros((1, 1)), np.array([[0, 0, 100, 100]], np.float32), (224, 224))
@@ -236,7 +238,7 @@ def nearest(
 
 
 def _grid(frame: tuple[int, int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The grid on which the dense rule looks at a frame (H, W): x of its columns, y of its rows, pixels."""
+    """The grid of the dense rule on a frame (H, W): x of its columns, y of its rows, pixels."""
     return np.arange(_STEP / 2, frame[1], _STEP), np.arange(_STEP / 2, frame[0], _STEP)
 
 
@@ -248,7 +250,7 @@ def look_everywhere(maps: Sequence[Tensor], frame: tuple[int, int]) -> list[NDAr
         frame: (H, W) of the image, pixels.
 
     Returns:
-        float32 (rows, columns, C) for each map, a place every 4 pixels.
+        float32 (rows, columns, C) for each map, a grid point every 4 pixels.
 
     Examples:
         >>> import torch
@@ -265,7 +267,7 @@ def mean_cosines(
     frame_a: tuple[int, int],
     everywhere_b: Sequence[NDArray[np.float32]],
 ) -> NDArray[np.float32]:
-    """Cosines of A's features at points and of B's everywhere, mean over maps.
+    """Cosines of A's features at points with B's features on the grid, mean over maps.
 
     Args:
         maps_a: Feature maps (C, h, w) of A.
@@ -292,7 +294,7 @@ def mean_cosines(
 
 
 def unmoved(points: NDArray[np.float64], a: Features, b: Features) -> NDArray[np.float64]:
-    """Points of A's frame at the same place of B's, relative to the frames.
+    """Points of A's frame at the same relative position in B's frame.
 
     Examples:
         >>> a = Features(np.zeros((1, 1)), np.array([[0, 0, 100, 100]], np.float32), (224, 224))
@@ -317,7 +319,7 @@ def _density(votes: Votes, xs: NDArray[np.float64], ys: NDArray[np.float64], wid
 def _peak(
     heights: NDArray[np.float64], xs: NDArray[np.float64], ys: NDArray[np.float64], width: float
 ) -> NDArray[np.float64]:
-    """Centre of mass of heights on a grid in a Gaussian window around the highest, (2,) xy."""
+    """Centre of mass of heights on a grid, in a Gaussian window around the maximum, (2,) xy."""
     row, column = np.unravel_index(heights.argmax(), heights.shape)
     window = np.exp(-((xs - xs[column]) ** 2 + (ys[:, None] - ys[row]) ** 2) / (2 * width**2))
     mass = heights * window

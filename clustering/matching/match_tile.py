@@ -79,7 +79,7 @@ def _score_each(
 def _score_together(
     load: Callable[[int], Features], tile: Sequence[tuple[int, int]], options: SimilarityOptions, device: torch.device
 ) -> Iterator[NDArray[np.float32]]:
-    """As `_score_each`, all pairs at once on a device, or half of them where they do not fit into its memory."""
+    """As `_score_each`, all pairs at once on a device, or half of them if they do not fit into its memory."""
     if not tile:
         return
     try:
@@ -121,7 +121,7 @@ def _score_at_once(
 
 
 def _pair_scores(a: Features, b: Features, options: SimilarityOptions) -> NDArray[np.float32]:
-    """Scores of all boxes of two images, the second as it is or mirrored, whichever matches better, (Ma, Mb)."""
+    """Scores of all boxes of two images, the second unchanged or mirrored, whichever matches better, (Ma, Mb)."""
     scores = _symmetrised(a, b, options)
     if not options.mirrored or b.turned is None:
         return scores

@@ -1,9 +1,9 @@
 """Which pairs of images are matched: all of them, or each image with its nearest by the network's features.
 
-The time of matching all pairs grows with the square of the number of images. "knn:K" matches each image with the K
-images that the network under explanation finds most like it: an image is the mean of its last feature map over
-places, in most networks what enters the last linear layer, and likeness is the cosine of two of them. A pair is
-matched when either of the two has the other among its nearest.
+The time of matching all pairs grows with the square of the number of images. "knn:K" matches each image with its K
+nearest images. Images are compared by the cosine of the network's features: the mean of the last feature map over its
+positions, in most networks the input of the last linear layer. A pair is matched if one of the two images is among the
+nearest of the other.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ def encode(classifier: Classifier, frames: Iterable[NDArray[np.uint8]]) -> NDArr
         frames: uint8 RGB (H, W, 3) each, of the classifier's frame.
 
     Returns:
-        float32 (N, C), the mean of the last feature map over its places.
+        float32 (N, C), the mean of the last feature map over its positions.
 
     Raises:
-        UserError: If the network puts out no feature map.
+        UserError: If the network has no feature map.
 
     Examples:
         >>> from visual_summaries.masks.networks.models import load_classifier
@@ -60,11 +60,11 @@ def encode(classifier: Classifier, frames: Iterable[NDArray[np.uint8]]) -> NDArr
 
 
 def nearest_pairs(encodings: NDArray[np.floating], neighbours: int) -> NDArray[np.int64]:
-    """Pairs of images of which one is among the nearest of the other.
+    """Pairs of images, one of which is among the nearest of the other.
 
     Args:
-        encodings: (N, C), one an image.
-        neighbours: Of each image, >= 1; with fewer other images, all of them.
+        encodings: (N, C), one row an image.
+        neighbours: Nearest images of each image, >= 1; if there are fewer other images, all of them.
 
     Returns:
         int64 (n, 2), one < other, in rising order.
@@ -78,7 +78,7 @@ def nearest_pairs(encodings: NDArray[np.floating], neighbours: int) -> NDArray[n
     if images < 2:
         return np.zeros((0, 2), dtype=np.int64)
     search = NearestNeighbors(n_neighbors=min(neighbours, images - 1), metric="cosine", algorithm="brute")
-    with threadpool_limits(limits=1):  # sums must not depend on how many there are
+    with threadpool_limits(limits=1):  # sums must not depend on the number of threads
         nearest = search.fit(encodings.astype(np.float64)).kneighbors(return_distance=False)  # (N, neighbours)
     one = np.repeat(np.arange(images), nearest.shape[1])
     pairs = np.sort(np.stack([one, nearest.ravel()], axis=1), axis=1)
@@ -89,7 +89,7 @@ def all_pairs(images: int) -> NDArray[np.int64]:
     """All pairs of images.
 
     Args:
-        images: How many there are.
+        images: Number of images.
 
     Returns:
         int64 (n, 2), one < other, in rising order.
@@ -101,16 +101,16 @@ def all_pairs(images: int) -> NDArray[np.int64]:
     return np.stack(np.triu_indices(images, 1), axis=1).astype(np.int64)
 
 
-def adjacency(pairs: NDArray[np.int64], images: int) -> csr_array:
-    """Which of N images were matched with which, int8 (N, N), symmetric.
+def adjacency(pairs: NDArray[np.int64], inputs: int) -> csr_array:
+    """Which of N inputs were matched with which, int8 (N, N), symmetric.
 
     Args:
-        pairs: int64 (n, 2), indices of images, one < other.
-        images: N.
+        pairs: int64 (n, 2), indices of inputs, one < other.
+        inputs: N.
 
     Examples:
         >>> adjacency(np.array([[0, 2]]), 3).toarray().tolist()
         [[0, 0, 1], [0, 0, 0], [1, 0, 0]]
     """
     both = np.concatenate([pairs, pairs[:, ::-1]])
-    return csr_array((np.ones(len(both), np.int8), (both[:, 0], both[:, 1])), shape=(images, images))
+    return csr_array((np.ones(len(both), np.int8), (both[:, 0], both[:, 1])), shape=(inputs, inputs))

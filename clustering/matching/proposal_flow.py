@@ -1,31 +1,31 @@
 """Proposal flow: which box of one image corresponds to which box of another (Ham et al., CVPR 2016).
 
 NAM, naive appearance matching, scores a pair of boxes by appearance alone: max(0, z_a . z_b)^power (see
-`clustering.descriptors.hog` and `clustering.descriptors.deep`), and 0 where their aspect ratios differ more than
-twofold. Write o(i, j) = (dx, dy, ds) for the offset from box i of A to box j of B: of the centres, and ds = log(scale_j
-/ scale_i) with scale = sqrt(area).
+`clustering.descriptors.hog` and `clustering.descriptors.deep`), and 0 if their aspect ratios differ by more than a
+factor of two. o(i, j) = (dx, dy, ds) is the offset from box i of A to box j of B: that of the centres, and
+ds = log(scale_j / scale_i) with scale = sqrt(area).
 
-PHM, probabilistic Hough matching, lets all pairs vote for their offset with their score, in bins of position and
-of scale smoothed by a Gaussian of one bin, and weighs each score by the share of the votes around its offset,
+PHM, probabilistic Hough matching: all pairs vote for their offset with their score, in bins of position and scale that
+are smoothed by a Gaussian of one bin. Each score is weighted by the fraction of the votes near its offset,
 
     score(i, j) *= h(o(i, j)),   h = sum over (k, l) of score(k, l) * N(o(i, j) - o(k, l)) / sum of all scores.
 
-LOM, local offset matching, the method of the paper (section 3.2), weighs scores by the offsets near by. Box i's best
-match b(i) is the one with the highest score. The neighbours N(i) are the boxes of A that share area with i, itself
-included. Their offsets o(k, b(k)) have a median per coordinate, the local offset l(i), and
+LOM, local offset matching, the method of the paper (section 3.2), weights scores by the offsets of neighbouring boxes.
+The best match b(i) of box i has the highest score. The neighbours N(i) are the boxes of A that share area with i,
+including i. The local offset l(i) is the median of their offsets o(k, b(k)), per coordinate, and
 
     score(i, j) *= exp(-0.05 |o_xy(i, j) - l_xy(i)| - 0.3 |ds(i, j) - l_s(i)|)
                    * sum over N(i) of score(k, b(k)) / sum over all k of score(k, b(k))
 
-Departures from the reference: its rows are overwritten while it loops, so that its result depends on the
-order of boxes; here all rows read the scores as they were (Jacobi), and `passes` repeats the step. On nine
-pairs of photographs, 200 boxes each, one pass gives the best match of that form for 77 % of the boxes, and best
-scores whose ranks correlate with 0.94. The median is exact instead of 20 rounds of reweighting, and neighbours
-without any match do not vote. ds is a difference of logarithms, so that twice and half as large weigh the same.
-Lengths are in pixels of a frame whose shorter side is 224, so that the decay means the same at every frame size.
+Departures from the reference: it overwrites rows in its loop, so that its result depends on the order of boxes; here
+all rows are computed from the former scores (Jacobi), and `passes` repeats the step. On nine pairs of photographs, 200
+boxes each, one pass gives the same best match as the reference for 77 % of the boxes, and the best scores have a rank
+correlation of 0.94. The median is exact, in place of 20 iterations of reweighting, and neighbours without a match do
+not vote. ds is a difference of logarithms, so that factors of 2 and 1/2 have the same weight. Lengths are in pixels of
+a frame whose shorter side is 224, so that the decay is the same for every frame size.
 
-What depends on one image alone (places, neighbours, its mirrored self) is computed once per `Features`. NAM and PHM
-are symmetric, LOM is not.
+Values that depend on one image only (centres, neighbours, the mirrored boxes) are computed once per `Features`. NAM and
+PHM are symmetric, LOM is not.
 """
 
 from __future__ import annotations
@@ -48,13 +48,14 @@ _ROWS = 64
 
 @dataclass(frozen=True)
 class Features:
-    """What matching needs of one image.
+    """The boxes of one image for matching.
 
     Attributes:
         descriptors: float32 or float16 (M, D) whitened descriptors (see `clustering.descriptors.hog`).
         boxes: float32 (M, 4) xyxy in pixels of the frame.
         frame: (H, W) of the frame, pixels.
-        mirrored: Descriptors of the same boxes in the mirrored image, in the same order; None where nobody asks.
+        mirrored: Descriptors of the same boxes in the mirrored image, in the same order; None if it is not
+            needed.
     """
 
     descriptors: NDArray[np.floating]
@@ -64,7 +65,7 @@ class Features:
 
     @cached_property
     def geometry(self) -> Geometry:
-        """What geometry needs of the boxes, at a shorter side of 224 pixels; computed once."""
+        """The geometry of the boxes, at a shorter side of 224 pixels; computed once."""
         return Geometry.of(self.boxes * np.float32(FRAME_SIDE / min(self.frame)))
 
     @cached_property
@@ -78,7 +79,7 @@ class Features:
 
 @dataclass(frozen=True)
 class Geometry:
-    """The M boxes of one image as matching looks at them.
+    """The geometry of the M boxes of one image.
 
     Attributes:
         places: float32 (M, 3): centre x, centre y in pixels of a frame whose shorter side is 224, log scale.
@@ -95,7 +96,7 @@ class Geometry:
 
 
 def mirror(boxes: NDArray[np.float32], width: int) -> NDArray[np.float32]:
-    """Boxes (K, 4) xyxy where they lie in the mirrored image of a width in pixels.
+    """Boxes (K, 4) xyxy in the mirrored image, given its width in pixels.
 
     Examples:
         >>> mirror(np.array([[0, 10, 30, 40]], np.float32), width=100).tolist()
@@ -115,8 +116,8 @@ def match(a: Features, b: Features, options: MatchingOptions | None = None) -> N
         options: Hyperparameters; the defaults without it.
 
     Returns:
-        float32 (Ma, Mb) scores >= 0, higher is more alike. With local offset matching not the transpose of the
-        scores from B to A.
+        float32 (Ma, Mb) scores >= 0, higher is more alike. With local offset matching they are not the
+        transpose of the scores from B to A.
 
     Examples:
         >>> boxes = np.array([[10, 10, 50, 50], [100, 100, 180, 180]], np.float32)
@@ -149,7 +150,7 @@ def match_both(
 
 
 def _symmetric(a: Features, b: Features, options: MatchingOptions) -> NDArray[np.float32]:
-    """The part of the scores that is the same in both directions, float32 (Ma, Mb)."""
+    """Scores before local offset matching, the same in both directions, float32 (Ma, Mb)."""
     scores = appearance(a.descriptors, b.descriptors, a.boxes, b.boxes, options)
     return phm(scores, a.geometry, b.geometry, options) if options.method in ("phm", "phm+lom") else scores
 
@@ -157,7 +158,7 @@ def _symmetric(a: Features, b: Features, options: MatchingOptions) -> NDArray[np
 def _from_a_to_b(
     scores: NDArray[np.float32], a: Features, b: Features, options: MatchingOptions
 ) -> NDArray[np.float32]:
-    """Local offset matching on top, where the method asks for it."""
+    """Local offset matching, if the method includes it."""
     if options.method in ("lom", "phm+lom"):
         for _ in range(options.passes):
             scores = _local_offsets(scores, a.geometry, b.geometry, options)
@@ -181,7 +182,7 @@ def appearance(
         options: `aspect_limit` and `power` are used.
 
     Returns:
-        float32 (Ma, Mb), max(0, z_a . z_b)^power, 0 where aspect ratios differ too much.
+        float32 (Ma, Mb), max(0, z_a . z_b)^power, 0 if aspect ratios differ too much.
 
     Examples:
         >>> z = np.array([[1.0, 0.0], [0.6, 0.8]])
@@ -203,7 +204,7 @@ def appearance(
 def phm(
     scores: NDArray[np.float32], a: Geometry, b: Geometry, options: MatchingOptions | None = None
 ) -> NDArray[np.float32]:
-    """Probabilistic Hough matching: scores weighed by the share of votes around their offset.
+    """Probabilistic Hough matching: scores weighted by the fraction of votes near their offset.
 
     Args:
         scores: float32 (Ma, Mb), >= 0.
@@ -212,7 +213,7 @@ def phm(
         options: The two bins are used.
 
     Returns:
-        float32 (Ma, Mb); its transpose is what B to A gives.
+        float32 (Ma, Mb); the transpose of the scores from B to A.
 
     Examples:
         >>> places = Geometry.of(np.array([[0, 0, 20, 20], [100, 0, 120, 20], [0, 100, 20, 120]], np.float32))
@@ -250,11 +251,11 @@ def lom(
     Args:
         scores: float32 (Ma, Mb), >= 0.
         boxes_a: float32 (Ma, 4) in pixels of a frame whose shorter side is 224.
-        boxes_b: float32 (Mb, 4) likewise.
+        boxes_b: float32 (Mb, 4), in the same unit.
         options: The two weights are used.
 
     Returns:
-        float32 (Ma, Mb) new scores. A row without any voting neighbour is 0; so is everything where all scores
+        float32 (Ma, Mb) new scores. A row without a voting neighbour is 0; if all scores are 0, all new scores
         are 0.
 
     Examples:
@@ -276,7 +277,7 @@ def _local_offsets(
     best_match = scores.argmax(axis=1)
     best = scores[np.arange(len(scores)), best_match]
     voters = np.flatnonzero(best > 0)
-    ballots = a.neighbours[voters]  # (voters, Ma), symmetric: row k holds whom voter k votes for
+    ballots = a.neighbours[voters]  # (voters, Ma): row k marks the boxes that voter k votes for
     total = max(float(best.sum(dtype=np.float64)), 1e-30)
     support = (best[voters] @ ballots.astype(np.float32)) / np.float32(total)
     offsets = b.places[best_match[voters]] - a.places[voters]
@@ -286,7 +287,7 @@ def _local_offsets(
     found = np.ascontiguousarray((b.places * weights).T)
     expected = (a.places + local) * weights
     refined = np.empty_like(scores)
-    for start in range(0, len(scores), _ROWS):  # as many rows as stay in the cache
+    for start in range(0, len(scores), _ROWS):  # blocks of rows that fit into the cache
         rows = slice(start, start + _ROWS)
         dx, dy, ds = (found[axis] - expected[rows, axis, None] for axis in range(3))
         dx *= dx
@@ -320,8 +321,8 @@ def masked_median(values: NDArray[np.float32], votes: NDArray[np.bool_]) -> NDAr
     medians = np.zeros((subsets, values.shape[1]), dtype=np.float32)
     if not size:
         return medians
-    # Values are ranked, their ballots counted in blocks; the middle's block is found first, then its place in it.
-    # Ballots lie a value a row: the ranked order then moves whole rows.
+    # Values are sorted, and votes are counted in blocks: first the block of the middle is found, then its position in
+    # the block. Ballots have one row a value, so that sorting moves whole rows.
     ballots = np.ascontiguousarray(votes.T).view(np.uint8)  # (K, N)
     block = min(isqrt(size), 255)
     blocks = -(-size // block)

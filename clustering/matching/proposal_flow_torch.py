@@ -1,11 +1,11 @@
 """Proposal flow of several pairs of images at once, in tensors: `clustering.matching.proposal_flow` for a GPU.
 
-What is computed is defined there, and is the same up to rounding, for appearance alone ("nam") and local offset
-matching ("lom"). Probabilistic Hough matching adds up votes from everywhere, which a GPU does in no fixed order, so
-that the same run would not give the same bytes twice: it is left to the processor.
+The results are those of that module up to rounding errors, for appearance alone ("nam") and local offset matching
+("lom"). Probabilistic Hough matching is not implemented here: it sums votes in bins, which a GPU does in no fixed
+order, so two runs would not give the same bytes.
 
-Images have different numbers of boxes. They are filled up with boxes without area: these score 0, share area with
-none, and so have no vote.
+Images have different numbers of boxes. They are padded with boxes without area: these have score 0, share area with no
+box, and so do not vote.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from visual_summaries.clustering.matching.proposal_flow import FRAME_SIDE, Featu
 from visual_summaries.clustering.options import MatchingOptions
 
 METHODS = ("nam", "lom")
-"""Of `MatchingOptions.method`, those that are computed here."""
+"""The values of `MatchingOptions.method` that are implemented here."""
 
 
 @dataclass(frozen=True)
 class Boxes:
-    """The boxes of B images, filled up to M each.
+    """The boxes of B images, padded to M each.
 
     Attributes:
         descriptors: float32 (B, M, D).
@@ -43,7 +43,7 @@ class Boxes:
 
     @classmethod
     def of(cls, images: Sequence[Features], device: torch.device) -> Boxes:
-        """The boxes of some images, with the same numbers a box, on a device."""
+        """The boxes of some images, whose descriptors have the same length, on a device."""
         descriptors, boxes = (
             pad_sequence([torch.from_numpy(one) for one in arrays], batch_first=True).to(device, torch.float32)
             for arrays in ([one.descriptors for one in images], [one.boxes for one in images])
@@ -79,7 +79,7 @@ def match_both(a: Boxes, b: Boxes, options: MatchingOptions) -> tuple[Tensor, Te
         float32 (B, Ma, Mb) and (B, Mb, Ma), as `clustering.matching.proposal_flow.match_both` gives them for each pair.
 
     Raises:
-        ValueError: The method is not computed here.
+        ValueError: The method is not implemented here.
 
     Examples:
         >>> boxes = torch.tensor([[10.0, 10, 50, 50], [100, 100, 180, 180]]).numpy()
@@ -100,7 +100,7 @@ def match_both(a: Boxes, b: Boxes, options: MatchingOptions) -> tuple[Tensor, Te
 
 
 def _appearance(a: Boxes, b: Boxes, options: MatchingOptions) -> Tensor:
-    """max(0, z_a . z_b)^power where aspect ratios are near, (B, Ma, Mb)."""
+    """max(0, z_a . z_b)^power, 0 if aspect ratios differ too much, (B, Ma, Mb)."""
     looks = (a.descriptors @ b.descriptors.mT).clamp_min(0.0) ** options.power
     differ = (a.aspects[:, :, None] - b.aspects[:, None]).abs() > log(options.aspect_limit) + 1e-6
     return looks.masked_fill(differ, 0.0)

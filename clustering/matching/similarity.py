@@ -1,18 +1,18 @@
 """Similarity of all parts of a class, from the matching of all pairs of images (paper section 3.2).
 
-Every unordered pair of images is matched once with all its proposals, in both directions; of the two score
-matrices only the rows and columns of kept proposals remain, and their geometric mean is the similarity,
+Every unordered pair of images is matched once with all its proposals, in both directions. The rows and columns of kept
+proposals are taken from the two score matrices, and their geometric mean is the similarity,
 
     Corr(k, l) = sqrt( score_AB(k, l) * score_BA(l, k) )
 
-Parts of one image have similarity 0, and so have those of images that are not matched. Scores are not normalised
-per pair: they are appearance, measured on one scale for all images, times factors of geometry in [0, 1]. Measured on
-PF-WILLOW's side views, 60 boxes on each object, all boxes of other images ranked by similarity, relevant = the
-same part (intersection over union > 0.5 after moving the box by the keypoints); mean average precision for 20
-images of cars and motorbikes, and for 30 of cars, ducks and bottles:
+Parts of one image have similarity 0, and so have parts of images that are not matched. Scores are not normalised per
+pair: a score is an appearance score, on one scale for all images, times geometric factors in [0, 1]. Measured on side
+views of PF-WILLOW with 60 boxes on each object: all boxes of other images are ranked by similarity, and a box is
+relevant if it shows the same part (IoU > 0.5 after transfer by the keypoints). Mean average precision for 20 images of
+cars and motorbikes, and for 30 of cars, ducks and bottles:
 
     ================================  ============  ============  ============
-    matching                          as is         / pair's max  / mean best
+    matching                          unchanged     / pair's max  / mean best
     ================================  ============  ============  ============
     LOM, 1 pass, geometric mean       0.368, 0.374  0.323, 0.316  0.335, 0.336
     LOM, 1 pass, mirrored             0.346, 0.355  0.286, 0.286  0.299, 0.304
@@ -22,9 +22,9 @@ images of cars and motorbikes, and for 30 of cars, ducks and bottles:
 
 Departure: the reference computes one direction only and mirrors it ("mirror").
 
-What is kept of a pair of images are its non-zero similarities, packed, in a store that can be a folder; of each part
-its `top` highest ones are kept up to date. So nothing in memory grows with the square of the number of parts: first
-comes the quality of all parts, then the matrix of those that are asked for.
+The non-zero similarities of each pair of images are packed into a store, which can be a folder; the `top` highest
+similarities of each part are kept in memory. So nothing in memory grows with the square of the number of parts: the
+quality of all parts is computed first, then the similarities of selected parts are read.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ from visual_summaries.clustering.matching.tiles import Highest, Store, Tile, in_
 from visual_summaries.clustering.options import SimilarityOptions
 
 ON_DEVICE = 4
-"""Threads that may share a device: one tile is computed while others are read, moved and packed."""
+"""Threads that share a device: one tile is computed while others are read, copied and packed."""
 
 
 class Each(Protocol):
-    """Makes calls, one after the other or several at once, and gives what they give in their order."""
+    """Makes calls, one after the other or several at once, and gives their results in the order of the calls."""
 
     def __call__(self, calls: Iterable[Callable[[], Tile]], *, count: int) -> Iterable[Tile]:
         """Makes `count` calls."""
@@ -68,13 +68,13 @@ class Similarity:
     """Similarity of the P parts of all images, in the order of images and of their proposals.
 
     Attributes:
-        image: int64 (P,), index of the image a part belongs to.
+        image: int64 (P,), index of the image that owns each part.
         proposal: int64 (P,), index of the part among its image's proposals.
-        quality: float32 (P,), mean of a part's `top` highest similarities, of all of them where the images that its
-            image is matched with have fewer parts.
-        counts: int64 (N,), parts of each image.
-        tiles: The pairs of images that are kept together.
-        store: The tiles' similarities.
+        quality: float32 (P,), mean of a part's `top` highest similarities; of all of them, if the images that were
+            matched with its image have fewer parts.
+        counts: int64 (N,), number of parts of each image.
+        tiles: The pairs of images of each tile.
+        store: The similarities of each tile.
     """
 
     image: NDArray[np.int64]
@@ -86,7 +86,7 @@ class Similarity:
 
     @cached_property
     def matrix(self) -> NDArray[np.float32]:
-        """float32 (P, P), symmetric, >= 0; 0 between parts of one image, the diagonal included. For few parts."""
+        """float32 (P, P), symmetric, >= 0; 0 between parts of one image and on the diagonal. For few parts."""
         parts = np.arange(len(self.image))
         matrix: NDArray[np.float32] = self.between(parts, parts).toarray()
         return matrix
@@ -96,7 +96,7 @@ class Similarity:
 
         Args:
             some: int64, rising indices of parts.
-            others: Likewise.
+            others: int64, rising indices of parts.
         """
         ends = np.cumsum([0, *self.counts])
         from_some, from_others = (self._by_image(parts, ends) for parts in (some, others))
@@ -117,7 +117,7 @@ class Similarity:
         return csr_array(entries, shape=(len(some), len(others)))
 
     def _by_image(self, parts: NDArray[np.int64], ends: NDArray[np.int64]) -> list[tuple[int, NDArray[np.int64]]]:
-        """For each image where its parts start among some, and which of its own they are."""
+        """For each image the position of its first part among some parts, and their indices in the image."""
         cuts = np.searchsorted(parts, ends)
         return [(int(cuts[i]), parts[cuts[i] : cuts[i + 1]] - ends[i]) for i in range(len(self.counts))]
 
@@ -140,10 +140,10 @@ def similarity(
             processes if `each` has several; picklable in the latter case. At most five images a worker are held at a
             time, or with a device those of a tile.
         kept: For each of the N images bool (M,), True = a part.
-        options: Hyperparameters; the defaults without it. Its `pairs` are a matter of the caller's.
-        pairs: int64 (n, 2), one < other, in rising order: the pairs of images to match; None for all.
-        store: Where similarities are kept; in memory without it. What it holds already is not computed again, and
-            has to come from the same arguments.
+        options: Hyperparameters; the defaults without it. `pairs` is not used.
+        pairs: int64 (n, 2), the pairs of images to match, one < other, in rising order; None for all.
+        store: Where similarities are stored; in memory without it. Tiles that it contains already are not computed
+            again; they must come from the same arguments.
         each: Makes the calls that match the tiles; one after the other without it. The calls spend their time in numpy
             functions that release the interpreter's lock, so threads are best on one machine. The result is the same,
             bit by bit, for any number of workers.
@@ -188,7 +188,7 @@ def similarity(
             collect(number, held[number])
         else:
             missing.append(number)
-    with threadpool_limits(limits=1):  # sums must not depend on how many threads there are
+    with threadpool_limits(limits=1):  # sums must not depend on the number of threads
         matches = (
             partial(match_tile, load, flags_of(tiles[number]), tiles[number], options, device) for number in missing
         )

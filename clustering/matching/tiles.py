@@ -1,8 +1,8 @@
-"""Similarities of pairs of images, tile by tile: packed, kept in a store, and the highest of each part.
+"""Tiles: pairs of images that are matched together, their packed similarities, and the highest of each part.
 
-A tile is some pairs of images that are matched together, so that images are not loaded for each pair anew. About half
-of the similarities of a pair are not zero; a tile keeps these alone. A store can be a folder, so that what is in
-memory does not grow with the square of the number of parts.
+The pairs of a tile share images, so that an image is not loaded again for each pair. About half of the similarities of
+a pair are not zero; a tile stores only these. A store can be a folder, so that memory does not grow with the square of
+the number of parts.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class Tile:
     """The similarities of some pairs of images, packed.
 
     Attributes:
-        found: uint8, eight to a byte which similarities are not zero: of the pairs one after the other, each one's
-            (kept in one, kept in other) row by row.
-        values: float32, those that are not zero, in that order.
+        found: uint8, one bit a similarity, 1 = not zero. Pairs follow each other; the matrix (kept in one, kept in
+            other) of a pair is stored row by row.
+        values: float32, the similarities that are not zero, in that order.
     """
 
     found: NDArray[np.uint8]
@@ -57,7 +57,7 @@ class Tile:
 
 
 class Store(Protocol):
-    """Where tiles are kept by their number; a dictionary is one."""
+    """A mapping from numbers to tiles, for instance a dictionary."""
 
     def __contains__(self, number: object, /) -> bool: ...
 
@@ -67,7 +67,7 @@ class Store(Protocol):
 
 
 def in_tiles(pairs: NDArray[np.int64]) -> list[list[tuple[int, int]]]:
-    """The pairs in tiles of the same first images, as many as all pairs of `TILE` images with as many others.
+    """Groups pairs into tiles: the pairs of `TILE` successive first images with as many second ones, at most.
 
     Examples:
         >>> in_tiles(np.array([[0, 1], [0, 2], [1, 2], [4, 5]]))
@@ -81,11 +81,11 @@ def in_tiles(pairs: NDArray[np.int64]) -> list[list[tuple[int, int]]]:
 
 
 class Highest:
-    """The highest similarities of each part, as pairs of images come in, in any order.
+    """The highest similarities of each part, updated with the pairs of each tile, in any order.
 
     Args:
         counts: int64 (N,), parts of each image.
-        top: How many to keep of each part.
+        top: Number of similarities that are kept for each part.
     """
 
     def __init__(self, counts: NDArray[np.int64], top: int) -> None:
@@ -93,10 +93,10 @@ class Highest:
         self._counts = counts
         self._top = top
         self._highest = np.zeros((self._ends[-1], top), dtype=np.float32)
-        self._others = np.zeros(len(counts), dtype=np.int64)  # parts of the images that each one is matched with
+        self._others = np.zeros(len(counts), dtype=np.int64)  # parts of the images that were matched with each one
 
     def see(self, tile: Sequence[tuple[int, int]], blocks: Sequence[NDArray[np.float32]]) -> None:
-        """Takes in the similarities (parts of one, parts of other) of some pairs of images."""
+        """Adds the similarities (parts of one, parts of other) of some pairs of images."""
         new: dict[int, list[NDArray[np.float32]]] = {}
         for (one, other), block in zip(tile, blocks, strict=True):
             new.setdefault(one, []).append(block)

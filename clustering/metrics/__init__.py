@@ -1,1 +1,1 @@
-"""Measures of clusters, with truth and without, and other clusterings to compare with."""
+"""Measures of clusters, with and without ground truth, and baselines to compare with."""

@@ -1,12 +1,11 @@
-"""Other ways to cluster the same parts, to compare affinity propagation and pruning with; scikit-learn's.
+"""Baselines: other clusterings of the same parts, to compare affinity propagation and pruning with; scikit-learn's.
 
-* k-means on the descriptors of the parts. It knows their looks alone, and nothing of the places that proposal flow
-  compares.
-* Agglomerative clustering, average linkage, on the similarities that affinity propagation has.
+* k-means on the descriptors of the parts. It uses appearance only, not the geometry that proposal flow compares.
+* Agglomerative clustering, average linkage, on the similarities that affinity propagation gets.
 
-Both are asked for as many clusters as affinity propagation found. They have no pruning of their own, so that
-`tightest` chooses among their clusters what compares with the summaries: as many clusters, of the same sizes, the
-tightest by the method's own measure, at most one part an image.
+Both make as many clusters as affinity propagation found. They have no pruning of their own, so `tightest` chooses
+clusters of theirs that are comparable with the summaries: as many clusters, of the same sizes, the tightest by the
+method's own measure, with at most one part an input.
 """
 
 from __future__ import annotations
@@ -21,10 +20,10 @@ from threadpoolctl import threadpool_limits
 
 
 def kmeans(descriptors: NDArray[np.float32], count: int, *, seed: int) -> NDArray[np.int64]:
-    """k-means of unit vectors, so that distance means angle.
+    """k-means of unit vectors, so that a distance stands for an angle.
 
     Args:
-        descriptors: (P, D); they are brought to unit length.
+        descriptors: (P, D); they are scaled to unit length.
         count: Clusters, in 1..P.
         seed: Of the first centres.
 
@@ -36,7 +35,7 @@ def kmeans(descriptors: NDArray[np.float32], count: int, *, seed: int) -> NDArra
         >>> bool(labels[0] == labels[1]), bool(labels[0] == labels[2])  # length does not count
         (True, False)
     """
-    with threadpool_limits(limits=1):  # sums must not depend on how many threads there are
+    with threadpool_limits(limits=1):  # sums must not depend on the number of threads
         labels = KMeans(count, n_init=3, random_state=seed).fit_predict(_unit(descriptors))
     return np.asarray(labels, dtype=np.int64)
 
@@ -46,7 +45,7 @@ def agglomerate(similarity: NDArray[np.float32] | csr_array, count: int) -> NDAr
 
     Args:
         similarity: (P, P), symmetric, in [0, 1]; its diagonal is not used. A sparse one is made dense, which takes
-            some 20 P^2 bytes.
+            about 20 P^2 bytes.
         count: Clusters, in 1..P.
 
     Returns:
@@ -107,39 +106,39 @@ def _distances(similarity: NDArray[np.float32] | csr_array, parts: NDArray[np.in
 
 def tightest(
     labels: NDArray[np.int64],
-    image: NDArray[np.int64],
+    owner: NDArray[np.int64],
     distance: NDArray[np.float64],
     sizes: Sequence[int],
     *,
     min_members: int,
 ) -> list[NDArray[np.int64]]:
-    """The clusters that compare with the summaries.
+    """Chooses clusters that are comparable with the summaries.
 
-    Of each cluster the part with the least distance stays in each image. Of clusters with enough members the tightest
-    ones are taken, those with the least mean distance, as many as there are summaries. The largest of them is cut to
-    the size of the largest summary, the next to that of the next, and so on, the parts with the least distance staying.
+    Each cluster keeps, for each input, the part with the least distance. Of the clusters with enough members, those
+    with the least mean distance are taken, as many as there are summaries. The largest of them is reduced to the size
+    of the largest summary, the next one to that of the next, and so on; the parts with the least distance stay.
 
     Args:
         labels: (P,) clusters.
-        image: (P,) index of the image of each part.
+        owner: (P,) index of the input that owns each part.
         distance: (P,) of each part to its cluster, lower is nearer.
         sizes: Members of each summary.
         min_members: Fewest members of a summary.
 
     Returns:
-        Indices of the parts of each cluster, the nearest first; fewer clusters than sizes where there are not enough.
+        Indices of the parts of each cluster, the nearest first; fewer clusters than sizes if there are not enough.
 
     Examples:
-        >>> labels, image = np.array([0, 0, 0, 1, 1]), np.array([0, 1, 2, 0, 1])
+        >>> labels, owner = np.array([0, 0, 0, 1, 1]), np.array([0, 1, 2, 0, 1])
         >>> distance = np.array([0.1, 0.2, 0.3, 0.8, 0.9])
-        >>> [cluster.tolist() for cluster in tightest(labels, image, distance, [2], min_members=2)]
+        >>> [cluster.tolist() for cluster in tightest(labels, owner, distance, [2], min_members=2)]
         [[0, 1]]
     """
     found = []
     for label in np.unique(labels):
         parts = np.flatnonzero(labels == label)
         parts = parts[np.argsort(distance[parts], kind="stable")]
-        _, first = np.unique(image[parts], return_index=True)
+        _, first = np.unique(owner[parts], return_index=True)
         parts = parts[np.sort(first)]
         if len(parts) >= min_members:
             found.append(parts)

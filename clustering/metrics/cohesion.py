@@ -1,11 +1,11 @@
-"""Whether clusters hold together in the eyes of an encoder that took no part in making them.
+"""Cohesion and separation of clusters, measured with an independent encoder.
 
-With cos(k, l) the cosine of the encoder's vectors of two parts' crops,
+The encoder was not used to make the clusters. With cos(k, l) the cosine of its vectors for the crops of two parts,
 
 * cohesion of a cluster: the mean of cos(k, l) over the pairs of its members;
 * separation of a cluster: the mean silhouette of its members (Rousseeuw, 1987) with the distance 1 - cos: (b - a) /
-  max(a, b), a = mean distance to the other members, b = that to the nearest other cluster's. 1: far from all
-  others; 0: between two; under 0: nearer to another cluster. 0 for a cluster of one.
+  max(a, b), a = mean distance to the other members, b = mean distance to the members of the nearest other cluster.
+  1: far from all other clusters; 0: between two clusters; negative: nearer to another cluster. 0 for a cluster of one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sklearn.metrics import silhouette_samples
 
 
 def unit(vectors: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Vectors (P, D) of length 1; those of length 0 stay.
+    """Scales vectors (P, D) to length 1; vectors of length 0 stay.
 
     Examples:
         >>> unit(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
@@ -30,7 +30,7 @@ def unit(vectors: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def cohesion(vectors: NDArray[np.float64], cluster: NDArray[np.int64]) -> float | None:
-    """Mean cosine over all pairs of a cluster's members, in [-1, 1]; None below two members.
+    """Mean cosine over all pairs of a cluster's members, in [-1, 1]; None for fewer than two members.
 
     Args:
         vectors: (P, D) of length 1 (see `unit`).
@@ -47,7 +47,7 @@ def cohesion(vectors: NDArray[np.float64], cluster: NDArray[np.int64]) -> float 
 
 
 def separation(vectors: NDArray[np.float64], clusters: Sequence[NDArray[np.int64]]) -> list[float | None]:
-    """Mean silhouette of each cluster's members, in [-1, 1]; None for all where no two clusters are to compare.
+    """Mean silhouette of each cluster's members, in [-1, 1]; None for all if it is not defined.
 
     Args:
         vectors: (P, D) of length 1 (see `unit`).

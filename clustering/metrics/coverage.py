@@ -1,4 +1,4 @@
-"""How much of a class clusters touch: the share of its images, and of the area of its masks."""
+"""Coverage: which fraction of the inputs, and of the area of the masks, clusters reach."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def coverage(clusters: Sequence[NDArray[np.int64]], image: NDArray[np.int64], images: int) -> float:
-    """Share of images with a member of at least one cluster, in [0, 1].
+def coverage(clusters: Sequence[NDArray[np.int64]], owner: NDArray[np.int64], inputs: int) -> float:
+    """Fraction of inputs with a member of at least one cluster, in [0, 1].
 
     Args:
         clusters: Indices of the parts of each cluster.
-        image: (P,) index of the image of each part.
-        images: Images of the class, those without parts included; >= 1.
+        owner: (P,) index of the input that owns each part.
+        inputs: Number of inputs of the class, including those without parts; >= 1.
 
     Examples:
-        >>> coverage([np.array([0, 1])], np.array([0, 1, 2, 3]), images=4)
+        >>> coverage([np.array([0, 1])], np.array([0, 1, 2, 3]), inputs=4)
         0.5
     """
-    return len({int(image[part]) for cluster in clusters for part in cluster}) / images
+    return len({int(owner[part]) for cluster in clusters for part in cluster}) / inputs
 
 
 def mask_coverage(
@@ -29,7 +29,7 @@ def mask_coverage(
     boxes: NDArray[np.float32],
     masks: Sequence[NDArray[np.bool_]],
 ) -> float | None:
-    """Share of the masks' area, over all images, that lies in a box of a cluster, in [0, 1]; None without any area.
+    """Fraction of the masks' area, over all images, inside a box of a cluster, in [0, 1]; None if the masks are empty.
 
     Args:
         clusters: Indices of the parts of each cluster.

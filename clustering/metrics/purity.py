@@ -1,17 +1,17 @@
-"""Whether clusters mean anything: against truth, and against chance.
+"""Purity, recall and consistency of clusters, measured with ground truth.
 
-A box lies on the part whose visible bounding box has the highest IoU with it, at least 0.3; else on none.
+A box lies on the part whose visible bounding box has the highest IoU with it, if this is at least 0.3; otherwise it
+lies on no part.
 
-* Purity of a cluster: the share of its members that lie on its majority part. "None" is never a majority.
-* Recall: the share of (class, telling part or mark) pairs for which a kept cluster has that majority.
+* Purity of a cluster: the fraction of its members that lie on its majority part. "No part" is never the majority.
+* Recall: the fraction of (class, telling part or mark) pairs that are the majority part of a kept cluster.
+* Consistency: the fraction of clusters whose boxes contain the same landmark (a keypoint, or the centre of a part's
+  visible box) in at least 80 % of the images in which it is visible. Large boxes contain every landmark, and a few
+  images agree by chance. So members larger than a quarter of the object's box do not count; clusters with fewer than
+  four remaining images and landmarks that are visible in fewer than four of them do not count either.
 
-* Consistency: the share of clusters whose box holds one same landmark - a keypoint, or the centre of a part's visible
-  box - in at least 80 % of the images where it is visible. A box that holds much holds everything, and few images agree
-  by chance: members over a quarter of the object's box do not count, nor do clusters with fewer than four images left,
-  nor landmarks that fewer than four of them show.
-
-All are reported beside random clusters: the same sizes, filled with parts of the class drawn at random, at most
-one an image where that can be had.
+All are reported beside random clusters: of the same sizes, with parts of the class drawn at random, at most one an
+input.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 MIN_IOU = 0.3
-"""From this IoU with a part's visible box a proposal lies on the part."""
+"""Least IoU of a box with the visible box of the part that it lies on."""
 
 HELD = 0.8
-"""From this share of the images that show a landmark a cluster whose boxes hold it is consistent."""
+"""A consistent cluster contains a landmark in this fraction of the images that show it."""
 
 LARGEST = 0.25
-"""Boxes over this share of the area of the object's box do not count for consistency."""
+"""Boxes larger than this fraction of the object's box do not count for consistency."""
 
 FEWEST = 4
-"""Clusters, and landmarks, that fewer images show do not count for consistency."""
+"""Clusters and landmarks with fewer images do not count for consistency."""
 
 
 @dataclass(frozen=True)
 class Majority:
-    """The part most members of a cluster lie on.
+    """The part that most members of a cluster lie on.
 
     Attributes:
-        part: Its name; empty where no member lies on any.
-        purity: Share of all members that lie on it, in [0, 1].
+        part: Its name; empty if no member lies on a part.
+        purity: Fraction of all members that lie on it, in [0, 1].
     """
 
     part: str
@@ -51,11 +51,11 @@ class Majority:
 
 @dataclass(frozen=True)
 class Landmarks:
-    """What is known of the object in one image.
+    """The ground truth for the object in one image.
 
     Attributes:
-        points: Of each visible landmark its place float64 (2,) xy, in pixels of the frame.
-        extent: float64 (4,) xyxy, the box around the object; of no area where nothing of it is visible.
+        points: Coordinates of each visible landmark, float64 (2,) xy, in pixels of the frame.
+        extent: float64 (4,) xyxy, the box around the object; of no area if the object is not visible.
     """
 
     points: Mapping[str, NDArray[np.float64]]
@@ -63,7 +63,7 @@ class Landmarks:
 
 
 def visible_boxes(parts: Mapping[str, NDArray[np.bool_]]) -> dict[str, NDArray[np.float64]]:
-    """Bounding boxes xyxy, half open, of the visible pixels bool (H, W) of each part; hidden parts are left out.
+    """Bounding boxes xyxy, half open, of the visible pixels bool (H, W) of each part; hidden parts have none.
 
     Examples:
         >>> wheel, hidden = np.zeros((4, 4), bool), np.zeros((4, 4), bool)
@@ -108,7 +108,7 @@ def part_under(box: Iterable[float], visible: Mapping[str, NDArray[np.float64]])
 
 
 def majority(members: Sequence[str | None]) -> Majority:
-    """The majority part of a cluster, of the parts its members lie on; of equals the first by name.
+    """The majority part of a cluster, from the parts that its members lie on; of equals the first by name.
 
     Examples:
         >>> majority(["wheel", "wheel", "door", None])
@@ -122,7 +122,7 @@ def majority(members: Sequence[str | None]) -> Majority:
 
 
 def recall(majorities: Iterable[Majority], wanted: Sequence[str]) -> float | None:
-    """Share of the wanted parts that are the majority of some cluster; None where none is wanted.
+    """Fraction of the wanted parts that are the majority part of a cluster; None if no part is wanted.
 
     Examples:
         >>> recall([Majority("wheel", 0.9), Majority("sky", 0.4)], ["wheel", "door"])
@@ -133,7 +133,7 @@ def recall(majorities: Iterable[Majority], wanted: Sequence[str]) -> float | Non
 
 
 def point_under(box: Iterable[float], points: Mapping[str, NDArray[np.float64]]) -> str | None:
-    """Of the landmarks that a box xyxy holds the nearest to its centre, None where it holds none.
+    """The landmark inside a box xyxy that is nearest to its centre; None if there is none.
 
     Examples:
         >>> points = {"eye": np.array([4.0, 5.0]), "ear": np.array([1.0, 1.0]), "tail": np.array([90.0, 90.0])}
@@ -142,30 +142,30 @@ def point_under(box: Iterable[float], points: Mapping[str, NDArray[np.float64]])
     """
     corners = np.asarray(list(box), dtype=np.float64)
     centre = (corners[:2] + corners[2:]) / 2
-    away = {name: float(np.linalg.norm(point - centre)) for name, point in points.items() if _holds(corners, point)}
+    away = {name: float(np.linalg.norm(point - centre)) for name, point in points.items() if _contains(corners, point)}
     return min(away, key=lambda name: (away[name], name), default=None)
 
 
-def _holds(box: NDArray[np.float64], point: NDArray[np.float64]) -> bool:
+def _contains(box: NDArray[np.float64], point: NDArray[np.float64]) -> bool:
     return bool((box[:2] <= point).all() and (point < box[2:]).all())
 
 
 def consistent_landmark(boxes: NDArray[np.floating], images: Sequence[Landmarks]) -> str | None:
-    """The landmark that a cluster's boxes hold, image after image.
+    """The landmark that is in a cluster's boxes consistently.
 
     Args:
         boxes: (K, 4) xyxy, half open, one an image.
-        images: What is known of these K images.
+        images: The ground truth for these K images.
 
     Returns:
-        Its name; of several, the one held in the largest share of images, of equals the first by name; empty where
-        there is none; None where the cluster does not count.
+        Its name; of several landmarks, the one with the largest fraction of images, of equals the first by name; empty
+        if there is none; None if the cluster does not count.
 
     Examples:
         >>> images = [Landmarks({"eye": np.array([5.0, 5.0])}, np.array([0.0, 0.0, 100.0, 100.0]))] * 4
         >>> consistent_landmark(np.array([[0, 0, 10, 10]] * 4), images)
         'eye'
-        >>> consistent_landmark(np.array([[0, 0, 90, 90]] * 4), images) is None  # such a box holds everything
+        >>> consistent_landmark(np.array([[0, 0, 90, 90]] * 4), images) is None  # such boxes are too large
         True
     """
     held: Counter[str] = Counter()
@@ -176,7 +176,7 @@ def consistent_landmark(boxes: NDArray[np.floating], images: Sequence[Landmarks]
             continue
         counted += 1
         seen.update(list(image.points))
-        held.update(name for name, point in image.points.items() if _holds(box, point))
+        held.update(name for name, point in image.points.items() if _contains(box, point))
     if counted < FEWEST:
         return None
     shares = {name: held[name] / seen[name] for name in seen if seen[name] >= FEWEST}
@@ -185,7 +185,7 @@ def consistent_landmark(boxes: NDArray[np.floating], images: Sequence[Landmarks]
 
 
 def consistency(landmarks: Iterable[str | None]) -> float | None:
-    """Share of the clusters that count which hold a landmark (see `consistent_landmark`); None where none counts.
+    """Fraction of the clusters that count that are consistent (see `consistent_landmark`); None if none counts.
 
     Examples:
         >>> consistency(["eye", "", None])  # the third does not count
@@ -196,28 +196,28 @@ def consistency(landmarks: Iterable[str | None]) -> float | None:
 
 
 def random_clusters(
-    sizes: Sequence[int], image: NDArray[np.int64], generator: np.random.Generator
+    sizes: Sequence[int], owner: NDArray[np.int64], generator: np.random.Generator
 ) -> list[NDArray[np.int64]]:
-    """Clusters of given sizes, filled at random.
+    """Random clusters of given sizes.
 
     Args:
         sizes: Members of each cluster.
-        image: (P,) index of the image of each part.
-        generator: Source of chance.
+        owner: (P,) index of the input that owns each part.
+        generator: Source of random numbers.
 
     Returns:
-        For each cluster the indices of its parts: from as many images, drawn at random, one random part each.
+        For each cluster the indices of its parts: one random part from each of as many random inputs.
 
     Examples:
-        >>> image = np.array([0, 0, 1, 1, 2])
-        >>> (cluster,) = random_clusters([3], image, np.random.default_rng(0))
-        >>> sorted(image[cluster].tolist())  # one part of each image
+        >>> owner = np.array([0, 0, 1, 1, 2])
+        >>> (cluster,) = random_clusters([3], owner, np.random.default_rng(0))
+        >>> sorted(owner[cluster].tolist())  # one part of each input
         [0, 1, 2]
     """
-    images = np.unique(image)
+    inputs = np.unique(owner)
     clusters = []
     for size in sizes:
-        drawn = generator.choice(images, size=min(size, len(images)), replace=False)
-        parts = [generator.choice(np.flatnonzero(image == one)) for one in drawn]
+        drawn = generator.choice(inputs, size=min(size, len(inputs)), replace=False)
+        parts = [generator.choice(np.flatnonzero(owner == one)) for one in drawn]
         clusters.append(np.array(parts, dtype=np.int64))
     return clusters

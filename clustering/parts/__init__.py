@@ -1,1 +1,1 @@
-"""From a mask to parts: its regions, and the proposals that lie on them."""
+"""From a mask to parts: its regions, and the object proposals on them."""

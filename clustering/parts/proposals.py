@@ -1,14 +1,13 @@
-"""Object proposals, and which of them are parts of the mask's regions (paper section 3.2).
+"""Object proposals, and which of them are parts (paper section 3.2).
 
 Proposals are the boxes of selective search in its published quality setting (see `clustering.parts.selective_search`),
-ranked as there: within a hierarchy the box of the last merge has position 1, and all boxes are sorted by
-position times a random number in [0, 1). A proposal is *kept* - a part - when enough of its area lies on the
-mask or near it. The others take part in matching as context.
+ranked as there: within a hierarchy the box of the last merge has position 1, and all boxes are sorted by position times
+a random number in [0, 1). A proposal is *kept*, as a part, if enough of its area is on the mask or near it. The other
+proposals are matched as well, as context.
 
-Departures from the reference: its 500 boxes an image are drawn before masks are looked at, and images with
-fewer are dropped. Here the kept boxes are taken first, among all boxes, then context fills up to the count,
-and an image with fewer boxes gives what it has. Small boxes are admitted by a fraction of the frame, not by
-pixels.
+Departures from the reference: it draws 500 boxes an image without the masks, and drops images with fewer boxes. Here
+the kept boxes are chosen first, among all boxes, then context is added up to the count; images with fewer boxes are
+used. The least size of a box is a fraction of the frame, not a number of pixels.
 """
 
 from __future__ import annotations
@@ -26,13 +25,13 @@ from visual_summaries.clustering.parts.selective_search import groupings
 
 @dataclass(frozen=True)
 class Proposals:
-    """The boxes of one image that take part in matching.
+    """The boxes of one image that are matched.
 
     Attributes:
         boxes: float32 (M, 4) xyxy in pixels of the frame, half open; the kept ones first.
         kept: bool (M,), True = a part.
         region: int32 (M,), number of the region that holds most of the part (see `clustering.parts.regions`); 0
-            where not kept.
+            if it is not kept.
     """
 
     boxes: NDArray[np.float32]
@@ -49,8 +48,8 @@ def selective_search(image: NDArray[np.uint8], options: ProposalOptions, seed: i
         seed: Seed of the ranks' random factors.
 
     Returns:
-        float32 (K, 4) boxes with whole coordinates, no two alike, best rank first. The same image, options
-        and seed give the same boxes, whatever ran before.
+        float32 (K, 4) boxes with whole coordinates, no two equal, best rank first. The same image, options
+        and seed give the same boxes.
 
     Raises:
         ValueError: The image is not uint8 (H, W, 3).
@@ -82,7 +81,7 @@ def selective_search(image: NDArray[np.uint8], options: ProposalOptions, seed: i
 
 
 def on_mask(boxes: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Share of each box's area that lies on the mask.
+    """Fraction of each box's area that is on the mask.
 
     Args:
         boxes: float32 (K, 4) xyxy inside the mask; coordinates are rounded to whole pixels.
@@ -107,7 +106,7 @@ def on_mask(boxes: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.f
 
 
 def choose(boxes: NDArray[np.float32], mask: NDArray[np.bool_], options: ProposalOptions) -> Proposals:
-    """Chooses the boxes that take part in matching, and marks the parts among them.
+    """Chooses the boxes that are matched, and the parts among them.
 
     Args:
         boxes: float32 (K, 4), best rank first (see `selective_search`).
@@ -144,7 +143,7 @@ def choose(boxes: NDArray[np.float32], mask: NDArray[np.bool_], options: Proposa
 
 
 def _near(mask: NDArray[np.bool_], margin: float) -> NDArray[np.int32]:
-    """The number of the nearest region where one is within a margin in pixels, else 0; int32 (H, W)."""
+    """For each pixel the number of the nearest region within a margin in pixels, else 0; int32 (H, W)."""
     labels = regions(mask)
     if not mask.any():
         return labels
@@ -156,15 +155,15 @@ def _near(mask: NDArray[np.bool_], margin: float) -> NDArray[np.int32]:
 def not_redundant(
     boxes: NDArray[np.float32], quality: NDArray[np.floating], options: ProposalOptions
 ) -> NDArray[np.int64]:
-    """Removes boxes of one image that repeat a better one, and the worst of those that are too many.
+    """Removes redundant boxes of one image, and the worst ones beyond the largest number of parts.
 
-    Boxes are visited by falling quality. A box is redundant to a better one that stayed when intersection /
-    smaller area >= `redundancy_overlap` and larger area / smaller area < `redundancy_area_ratio`.
+    Boxes are visited by falling quality. A box is redundant if, for a better box that stays, intersection / smaller
+    area >= `redundancy_overlap` and larger area / smaller area < `redundancy_area_ratio`.
 
     Args:
         boxes: float32 (K, 4) of one image.
-        quality: (K,), higher is better; ties go to the earlier box. The reference takes the mean of a box's
-            100 highest matching scores.
+        quality: (K,), higher is better; ties go to the earlier box. In the reference, the mean of a
+            box's 100 highest matching scores.
         options: `redundancy_overlap`, `redundancy_area_ratio` and `max_parts` are used.
 
     Returns:

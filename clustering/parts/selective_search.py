@@ -1,8 +1,8 @@
 """Hierarchical grouping of selective search (Uijlings et al., IJCV 2013), many hierarchies for one image.
 
-An image is over-segmented (Felzenszwalb and Huttenlocher), then the two most similar neighbouring segments are
-merged until one is left; every segment that ever existed gives a box. The published "quality" setting runs 80
-such hierarchies:
+An image is over-segmented (Felzenszwalb and Huttenlocher), then the two most similar neighbouring segments are merged
+until one segment is left. Every segment of this hierarchy gives a box. The published "quality" setting has 80
+hierarchies:
 
 * five colour spaces: HSV, Lab, rgI (normalised r and g, and intensity), H alone, intensity alone;
 * four over-segmentations each: k = smallest segment = 50, 100, 150, 300 pixels, after a blur of sigma 0.8;
@@ -13,11 +13,11 @@ the Gaussian derivatives (sigma 1) in 8 directions. S = 1 - (size a + size b) / 
 the box around both - size a - size b) / size image. A merged segment's histograms are the means weighted by
 size.
 
-Departure: k is a number of pixels, published for photographs of one size. Here the figures hold for a frame of
-224 x 224 pixels and are multiplied by the frame's side / 224. Measured on eight photographs, boxes with sides
-of at least 12/224 of the frame: 1850 at 224 pixels; at 128 pixels 550 with the figures as they are, 1310 with
-this factor, 2760 with its square. Only the over-segmentation is OpenCV's: its own grouping draws ranks from
-the C library's global random generator and does not tell the order of merges.
+Departure: k is a number of pixels, published for photographs of one size. Here the values hold for a frame of 224 x 224
+pixels and are multiplied by the frame's side / 224. Measured on eight photographs, boxes with sides of at least 12/224
+of the frame: 1850 at 224 pixels; at 128 pixels 550 with unchanged values, 1310 with this factor, 2760 with its square.
+Only the over-segmentation is OpenCV's: its own grouping draws ranks from the C library's global random generator and
+does not return the order of merges.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def groupings(image: NDArray[np.uint8]) -> Iterator[NDArray[np.int32]]:
 
     Yields:
         One int32 (n, 4) array of xyxy boxes, half open, per hierarchy: the whole image first, then the
-        segments by falling time of their merge, at last the segments of the over-segmentation.
+        segments from the last to the first merge, then the segments of the over-segmentation.
 
     Examples:
         >>> image = np.zeros((32, 32, 3), np.uint8)
@@ -111,7 +111,7 @@ def _histograms(
 
 
 class _Segments:
-    """One over-segmentation with the features that similarities need; merging leaves it unchanged."""
+    """One over-segmentation with the histograms for similarities; merging does not change it."""
 
     def __init__(self, labels: NDArray[np.int32], channels: NDArray[np.uint8], texture: NDArray[np.int32]) -> None:
         height, width = labels.shape
