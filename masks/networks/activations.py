@@ -35,7 +35,14 @@ def record_maps(network: nn.Module, names: Sequence[str]) -> Iterator[dict[str, 
         last map.
 
     Raises:
-        ValueError: No module has such a name. Raised by the pass: a module's output is no feature map.
+        ValueError: No module has such a name. Raised by the pass: a module's output is not a feature map.
+
+    Examples:
+        >>> network = nn.Sequential(nn.Conv2d(3, 8, 2, stride=2), nn.Flatten())
+        >>> with record_maps(network, ["0"]) as maps:
+        ...     _ = network(torch.zeros(1, 3, 8, 8))
+        >>> maps["0"].shape
+        torch.Size([1, 8, 4, 4])
     """
     for name in names:
         _module(network, name)

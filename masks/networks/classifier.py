@@ -43,18 +43,18 @@ class Classifier:
     As a context manager it freezes the network: evaluation mode, no parameter requires a gradient, on its device, in
     channels-last memory format where the network works with it (EfficientNet-Lite0 on a CPU: 1.5 times as fast). On
     exit the network is as it was before. Contexts may be nested. Outside a context, each pass opens one. The first one
-    finds out, with five passes over synthetic inputs, how the network has to be called (see `masks.networks.outputs`).
+    finds out, with a few passes over synthetic inputs, how the network has to be called (see `masks.networks.outputs`).
 
     The inputs of one classifier are either images or clips, and an image is never a clip of one frame. The classifier
-    itself needs the size S alone, whatever the rank. Reading a file is the matter of a format: `Frame` for photographs.
-    Clips have none yet. It will stand beside `Frame` in `masks.inputs`, hold what decoding needs besides S (frame rate,
-    sampling in time, resizing and crop), and become an argument next to ``frame``; until then ``shape`` is enough to
-    run, examine, fuse and randomise a network of clips.
+    only needs the size S, at any rank. How a file becomes an input is described by a format: `Frame` for photographs.
+    Clips have no format yet. It will be a class in `masks.inputs`, with the frame rate, the sampling in time, the
+    resizing and the crop, and an argument next to ``frame``. Until then ``shape`` is enough to run, examine, fuse and
+    randomise a network of clips.
 
     Args:
         network: Maps normalised inputs (N, 3, *S) to logits (N, C).
         frame: How a photograph becomes an input, for a network of images.
-        shape: Of an input, in place of a frame, for a network of clips.
+        shape: The shape of an input, in place of a frame, for a network of clips.
         normalisation: Applied to inputs in [0, 1].
         labels: The classes in the order of the logits; empty where their names are not known.
         spec: Name of the network in records, for instance ``lite0``.
@@ -66,6 +66,16 @@ class Classifier:
 
     Raises:
         ValueError: If there is neither a frame nor a shape, or both.
+
+    Examples:
+        >>> plain = Normalisation((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+        >>> network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 5))
+        >>> with Classifier(network, frame=Frame((8, 8), 8, "bilinear"), normalisation=plain) as classifier:
+        ...     classifier.logits(classifier.empty(2)).shape
+        torch.Size([2, 5])
+        >>> network = nn.Sequential(nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(3, 5))
+        >>> Classifier(network, shape=InputShape((16, 112, 112)), normalisation=plain).count_classes()
+        5
     """
 
     def __init__(
@@ -213,7 +223,7 @@ class Classifier:
         return self.finite_logits(inputs).log_softmax(1).gather(1, targets[:, None])[:, 0]
 
     def to_tensor(self, arrays: Sequence[npt.NDArray[np.uint8]]) -> Tensor:
-        """Inputs uint8 (*S, 3) as one float32 tensor (N, 3, *S) in [0, 1] on the device."""
+        """Inputs uint8 (*S, 3), all of one size, as one float32 tensor (N, 3, *S) in [0, 1] on the device."""
         return torch.from_numpy(np.stack(arrays)).to(self.device).movedim(-1, 1).float().div(255).contiguous()
 
     def label(self, index: int) -> ClassLabel:

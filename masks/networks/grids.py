@@ -7,7 +7,7 @@ Modules put it out in three layouts:
 * (N, *s, C), Swin and similar networks;
 * (N, P + L, C), tokens of transformers, L = product of s, with P prefix tokens (class, registers) in front.
 
-The first two are told apart by shape: the grid has the aspect ratio of the input. The number of tokens alone gives
+The first two are distinguished by shape: the grid has the aspect ratio of the input. The number of tokens alone gives
 (h, w), for the same reason. It does not give (t, h, w), because the step in time has no relation to the step in space.
 Tokens of a clip are therefore laid out like a map (.., t, h, w) with as many places that an earlier module put out in
 the same pass: the patch embedding, or the pooling of the tokens.

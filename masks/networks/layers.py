@@ -41,8 +41,8 @@ class Layer:
 def feature_layers(classifier: Classifier) -> list[Layer]:
     """All modules that put out a feature map with h, w > 1, in the order in which they finish.
 
-    A module that is called several times stands where it finishes for the last time. Attention maps (heads x T x T)
-    are no feature maps, and modules of TorchScript are not seen.
+    A module that is called several times counts where it finishes for the last time. Attention maps (heads x T x T) are
+    not feature maps, and the outputs of TorchScript modules cannot be seen.
 
     Args:
         classifier: Inside its context: frozen, on its device.
@@ -53,6 +53,15 @@ def feature_layers(classifier: Classifier) -> list[Layer]:
         ...     found = feature_layers(classifier)
         >>> found[-1].size < found[0].size, found[-1].channels >= found[0].channels
         (True, True)
+
+    Examples:
+        >>> from visual_summaries.masks.inputs.shape import InputShape
+        >>> from visual_summaries.masks.networks.classifier import Normalisation
+        >>> plain = Normalisation((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+        >>> network = nn.Sequential(nn.Conv3d(3, 8, 2, stride=2), nn.AdaptiveAvgPool3d(1), nn.Flatten())
+        >>> with Classifier(network, shape=InputShape((8, 16, 16)), normalisation=plain) as classifier:
+        ...     feature_layers(classifier)
+        [Layer(name='0', channels=8, size=(4, 8, 8), strides=(2.0, 2.0, 2.0))]
     """
     size = classifier.shape.size
     finder = GridFinder(size)

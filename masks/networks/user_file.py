@@ -1,10 +1,10 @@
 """A network from a user's file: ``FILE.py:FUNCTION``, where the function returns an ``nn.Module``.
 
-The file is run as a script would be: its folder comes first among the places of imports, files beside it included
-that bear the name of a package. It is registered under a name of its own, so that dataclasses and the like find their
-module. What a script may change for the whole process (arguments, the working folder, whether gradients are recorded,
-the default type) is put back, and after a failure the registered modules too. After success the folder stays the last
-place of imports, for files that are imported during a pass.
+The file is run like a script: its folder is the first in the search path of imports, so that files in it are found
+before installed packages of the same name. It is registered as a module with a unique name, which dataclasses and
+pickling need. State of the process that a script may change (arguments, working folder, whether gradients are recorded,
+default type and device) is restored, and after an error the imported modules, too. After success the folder stays at
+the end of the search path, for files that are imported during a pass.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def _executed(path: Path) -> ModuleType:
     sys.modules[name] = module
 
     def execute() -> None:
-        # compiled anew: a cached form may be older than a file that was saved twice in a second
+        # not from the bytecode cache, which may be older than a file that was saved twice in a second
         exec(loader.source_to_code(path.read_bytes(), str(path)), module.__dict__)
 
     _tried(execute, path, str(path))
@@ -91,7 +91,7 @@ def _executed(path: Path) -> ModuleType:
 
 
 def _tried(call: Callable[[], Any], path: Path, what: str) -> Any:
-    """Calls what a user wrote; whatever it raises is one line that says where, but for an interruption from outside."""
+    """Calls a user's code; any error but a KeyboardInterrupt becomes one line with its place in the file."""
     try:
         return call()
     except SystemExit as error:
@@ -111,7 +111,7 @@ def _line(error: BaseException, path: Path) -> str:
 
 @contextlib.contextmanager
 def _process_kept(path: Path) -> Iterator[None]:
-    """Puts back what a script may change for the whole process; the file sees no arguments."""
+    """Restores the state of the process that a script may change; the file gets no arguments."""
     arguments, folder = sys.argv, _working_folder()
     gradients, dtype, device = torch.is_grad_enabled(), torch.get_default_dtype(), torch.get_default_device()
     sys.argv = [str(path)]
@@ -136,7 +136,7 @@ def _working_folder() -> str | None:
 
 @contextlib.contextmanager
 def _beside(path: Path) -> Iterator[None]:
-    """Lets files beside a file be imported, before other modules of their names."""
+    """Lets files in the folder of a file be imported, before other modules of the same names."""
     folder, known, places = path.parent, set(sys.modules), list(sys.path)
     hidden = _modules_of(_names_beside(folder))
     others = {name: module for name, module in hidden.items() if not _lies_in(module, folder)}
@@ -152,7 +152,7 @@ def _beside(path: Path) -> Iterator[None]:
                 del sys.modules[name]
         raise
     else:
-        with contextlib.suppress(ValueError):  # the file may have taken it away
+        with contextlib.suppress(ValueError):  # the file may have removed it
             sys.path.remove(str(folder))
     finally:
         if others:
@@ -162,7 +162,7 @@ def _beside(path: Path) -> Iterator[None]:
 
 
 def _names_beside(folder: Path) -> set[str]:
-    """The names of the modules and packages in a folder; those of the standard library are never hidden by them."""
+    """The names of the modules and packages in a folder, without those of the standard library."""
     try:
         children = list(folder.iterdir())
     except OSError:  # a folder that may be entered, but not listed
