@@ -26,7 +26,8 @@ from visual_summaries.masks.networks.classifier import Classifier
 from visual_summaries.masks.networks.fuse import fused
 from visual_summaries.masks.networks.gradients import gradient_of, with_gradients
 from visual_summaries.masks.perturbation.binarize import binarize
-from visual_summaries.masks.perturbation.objective import area, greyness, log_odds, total_variation
+from visual_summaries.masks.perturbation.goal import Goal
+from visual_summaries.masks.perturbation.objective import area, greyness, log_odds, log_p, total_variation
 from visual_summaries.masks.perturbation.perturb import Prepared, gaussian_kernel, parse_perturbation
 from visual_summaries.masks.perturbation.schedule import BinaryOptions, Schedule, Stage
 
@@ -90,6 +91,7 @@ def optimize(
     stages: list[Tensor] = []
     history = [torch.zeros(0) for _ in images]
     fast = fused(classifier, images)
+    goal = Goal.of(fast, images, targets, tempered=schedule.tempered)
     for number, stage in enumerate(order):
         generator = torch.Generator().manual_seed(seed * len(order) + number)
 
@@ -97,7 +99,7 @@ def optimize(
             if progress is not None:
                 progress(before + passes, total)
 
-        masks, losses = run_stage(fast, images, targets, masks, stage, cleaning, generator, tick)
+        masks, losses = run_stage(fast, images, goal, masks, stage, cleaning, generator, tick)
         done += stage.iterations
         stages.append(masks)
         history = [torch.cat(pair) for pair in zip(history, losses, strict=True)]
@@ -107,7 +109,7 @@ def optimize(
 def run_stage(
     classifier: Classifier,
     images: Tensor,
-    targets: Tensor,
+    goal: Goal,
     start: Tensor,
     stage: Stage,
     cleaning: BinaryOptions,
@@ -126,7 +128,7 @@ def run_stage(
     jitter = round(stage.jitter * scale)
     basis = Basis((images.shape[2], images.shape[3]), stage, scale, images)
     prepared = [parse_perturbation(name).prepare(images) for name in stage.perturbations]
-    watch = _Watch(classifier, prepared, _log_p(classifier, images, targets), targets, stage, cleaning)
+    watch = _Watch(classifier, prepared, goal, stage, cleaning)
     losses = images.new_full((len(images), stage.iterations), math.nan)
     found = torch.zeros_like(images[:, :1])
     active = _Active(basis.project(_uneven(start) if stage.area else start), stage)
@@ -139,9 +141,8 @@ def run_stage(
         perturbed = _shifted(_perturbed(prepared, turns, rows, masks), jitter, generator)
         with half_precision(images.device, stage):
             logits = classifier.finite_logits(perturbed)
-            log_p = logits.log_softmax(1).gather(1, targets[rows, None])[:, 0]
-            odds = log_odds(logits, targets[rows])
-        loss = odds if stage.area else log_p.exp() + stage.l1 * area(masks)
+        tempered, targets = goal.tempered(logits, rows), goal.targets[rows]
+        loss = log_odds(tempered, targets) if stage.area else log_p(tempered, targets).exp() + stage.l1 * area(masks)
         # regularisers of neighbours act on the grid, as in the reference program
         if stage.tv:
             loss = loss + stage.tv * total_variation(active.theta, stage.beta)
@@ -150,7 +151,7 @@ def run_stage(
         losses[rows, step] = loss.detach()
         gradient = gradient_of(loss, active.theta)
         if stage.drop:
-            stops = watch.look(step, rows, turns, log_p.detach(), fields.detach(), found)
+            stops = watch.look(step, rows, turns, logits.detach(), fields.detach(), found)
             if stops.any():
                 active.keep(~stops)
                 gradient = gradient[~stops]
@@ -184,8 +185,7 @@ class _Watch:
     Args:
         classifier: The network.
         prepared: The perturbations of the N images.
-        log_p0: (N,) log probability of the class on the images.
-        targets: (N,) the classes.
+        goal: What is to be lost in them.
         stage: Its drop, ramp, area and passes.
         cleaning: How the binary mask is cleaned.
     """
@@ -194,16 +194,14 @@ class _Watch:
         self,
         classifier: Classifier,
         prepared: list[Prepared],
-        log_p0: Tensor,
-        targets: Tensor,
+        goal: Goal,
         stage: Stage,
         cleaning: BinaryOptions,
     ) -> None:
-        self._classifier, self._prepared, self._targets = classifier, prepared, targets
+        self._classifier, self._prepared, self._goal = classifier, prepared, goal
         self._stage, self._cleaning = stage, cleaning
-        self._goals = log_p0 + math.log1p(-stage.drop)
-        self._gaps = log_p0.new_full((len(log_p0), len(prepared)), math.inf)
-        self._best = log_p0.new_full((len(log_p0),), math.inf)
+        self._gaps = goal.log_p0.new_full((len(goal.log_p0), len(prepared)), math.inf)
+        self._best = goal.log_p0.new_full((len(goal.log_p0),), math.inf)
 
     def turns(self, rows: Tensor, step: int) -> Tensor:
         """The perturbation of images (K,) in this pass, (K,): one after the other, then what each withstands most."""
@@ -211,21 +209,21 @@ class _Watch:
             return torch.full_like(rows, step % len(self._prepared))
         return self._gaps[rows].argmax(dim=1)
 
-    def look(self, step: int, rows: Tensor, turns: Tensor, log_p: Tensor, fields: Tensor, found: Tensor) -> Tensor:
+    def look(self, step: int, rows: Tensor, turns: Tensor, logits: Tensor, fields: Tensor, found: Tensor) -> Tensor:
         """Takes note of a pass.
 
         Args:
             step: The pass.
             rows: (K,) images.
             turns: (K,) their perturbations.
-            log_p: (K,) log probabilities that the pass saw.
+            logits: (K, C) that the pass saw.
             fields: (K, 1, H, W) their fields.
             found: (N, 1, H, W), in which the best masks are noted.
 
         Returns:
             bool (K,), the images that stop.
         """
-        self._gaps[rows, turns] = log_p - self._goals[rows]
+        self._gaps[rows, turns] = self._goal.gaps(logits, rows, self._stage.drop)
         near = self._gaps[rows].amax(dim=1) <= 0
         last = step + 1 == self._stage.iterations
         if (step + 1) % _LOOK_EVERY == 0 or last:
@@ -241,10 +239,9 @@ class _Watch:
 
     def _measured(self, binary: Tensor, rows: Tensor) -> Tensor:
         """The gaps (K, P) of binary masks (K, 1, H, W) of images (K,)."""
-        targets = self._targets[rows]
         with torch.no_grad():
-            log_p = [self._classifier.log_probabilities(images[rows](binary), targets) for images in self._prepared]
-        return torch.stack(log_p, dim=1) - self._goals[rows, None]
+            logits = [self._classifier.finite_logits(images[rows](binary)) for images in self._prepared]
+        return torch.stack([self._goal.gaps(each, rows, self._stage.drop) for each in logits], dim=1)
 
 
 class _Active:
@@ -402,11 +399,6 @@ def half_precision(device: torch.device, stage: Stage) -> torch.autocast:
     """What the passes of a stage run in: bfloat16 on a GPU that has it, where an image's last look is in float32."""
     has_it = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.autocast(device.type, torch.bfloat16, enabled=has_it and stage.drop > 0)
-
-
-def _log_p(classifier: Classifier, images: Tensor, targets: Tensor) -> Tensor:
-    with torch.no_grad():
-        return classifier.log_probabilities(images, targets)
 
 
 def _perturbed(prepared: list[Prepared], turns: Tensor, rows: Tensor, masks: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ r"""The stages of mask optimisation and their presets, and how their result is c
     crisp: sparsity         2                        2                      nearly binary by construction
     crisp: mask             full resolution          full resolution        /8, blur 6, cut at a quantile
     perturbation            blur 10                  blur 10, 11 px kernel  blur 10, blur 5, mean colour in turn
+    logits far apart        as they are              as they are            divided by a temperature
     ======================  =======================  =====================  ======================================
 
 The crisp stage of ``compact`` departs from the paper. Its mask is a smooth field on a coarse grid, cut at the quantile
@@ -119,12 +120,17 @@ class Schedule(Options):
     Attributes:
         smooth: First stage, its mask is a float mask.
         crisp: Last stage, its mask is (nearly) binary.
+        tempered: Whether an image whose logits lie much farther apart than those of ordinary networks is judged at a
+            temperature, so that its mask does not depend on a factor on the logits: they are divided by lead / 12
+            where the lead, the best logit minus the mean of the others, is above 25 (see
+            ``masks/perturbation/objective.py``). Probabilities that are reported are the network's own. (Paper: no.)
         batch: Images optimised at once, the unit in which a killed run continues, >= 0; 0: 8 on a CPU, on a GPU
             as many as fit into its memory.
     """
 
     smooth: Stage = field(default_factory=Stage)
     crisp: Stage = field(default_factory=lambda: Stage(iterations=150, tv=1.0, sparsity=2.0))
+    tempered: bool = False
     batch: Annotated[int, Range(ge=0)] = 0
 
 
@@ -166,6 +172,7 @@ PRESETS["compact"] = Schedule(
         wobble=0.15,
         drop=0.9998,
     ),
+    tempered=True,
 )
 DEFAULT_PRESET = "compact"
 

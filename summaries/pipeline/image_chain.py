@@ -215,7 +215,7 @@ def _gallery_work(context: ImageContext, tick: Tick) -> dict[str, Any]:
     return {"summaries": sum(summary.kept for summary in run.summaries)}
 
 
-MASKS_VERSION = 2
+MASKS_VERSION = 3
 
 IMAGE_CHAIN: Chain[ImageContext] = (
     # class folder -> images.csv, frames/ID.png

@@ -147,9 +147,9 @@ def test_an_image_stops_when_its_class_is_lost_and_is_computed_no_further() -> N
     assert schedule.smooth.iterations + schedule.crisp.ramp < max(passes[:2]) < most
     assert passes[2] == most
     assert all((drop(p0, values)[:2] > 0.94).all() for values in p.values())
-    # beside its passes an image is seen before each stage, and when the mask that would remain is looked at under the
+    # beside its passes an image is seen once before them, and when the mask that would remain is looked at under the
     # three perturbations: by the two that stop here at most every third pass, never after they have stopped
-    looked = sum(seen) - sum(passes) - 2 - 2 * len(images)  # two passes find out what may be fused
+    looked = sum(seen) - sum(passes) - 2 - len(images)  # two passes find out what may be fused
     assert looked % 3 == 0
     assert looked <= sum(passes) - len(images) * (schedule.smooth.iterations + schedule.crisp.ramp)
 
