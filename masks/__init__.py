@@ -15,8 +15,8 @@ Conventions of the whole project, stated once:
 
 Hyperparameters live in one frozen dataclass a stage; each field says its unit, its range and where its default comes
 from. The command line and the configuration file are made from these dataclasses, so those it tells stand in modules
-that import no network's library: ``masks/perturbation/schedule.py``, ``clustering/options.py`` and
-``specialize/options.py``.
+that import no network's library: ``masks/perturbation/schedule.py``, ``masks/attribution/options.py``,
+``clustering/options.py`` and ``specialize/options.py``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ import lazy_loader
 if TYPE_CHECKING:
     from visual_summaries.masks.attribution.extremal import extremal as extremal
     from visual_summaries.masks.attribution.grad_cam import grad_cam as grad_cam
+    from visual_summaries.masks.attribution.options import AttributionOptions as AttributionOptions
     from visual_summaries.masks.attribution.options import ExtremalOptions as ExtremalOptions
+    from visual_summaries.masks.attribution.options import GradCamOptions as GradCamOptions
     from visual_summaries.masks.attribution.options import RiseOptions as RiseOptions
     from visual_summaries.masks.attribution.rise import rise as rise
     from visual_summaries.masks.errors import UserError as UserError
@@ -51,7 +53,7 @@ else:
         submod_attrs={
             "attribution.extremal": ["extremal"],
             "attribution.grad_cam": ["grad_cam"],
-            "attribution.options": ["ExtremalOptions", "RiseOptions"],
+            "attribution.options": ["AttributionOptions", "ExtremalOptions", "GradCamOptions", "RiseOptions"],
             "attribution.rise": ["rise"],
             "errors": ["UserError"],
             "inputs.images": ["Frame"],
