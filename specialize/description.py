@@ -25,7 +25,7 @@ from visual_summaries.specialize.windows import WindowPooling
 from visual_summaries.summaries.arrays import Array
 from visual_summaries.summaries.files import Count, Finite, digest, hash_file
 
-FORMAT = 4
+FORMAT = 5
 """Version of the layout of a model folder."""
 
 BOUND = ("model.npz", "images.csv")

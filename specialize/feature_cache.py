@@ -16,7 +16,7 @@ from visual_summaries.masks.inputs.reading import file_sha256, read_image
 from visual_summaries.masks.networks.classifier import Classifier
 from visual_summaries.specialize.feature_set import FeatureSet
 from visual_summaries.specialize.features import Tap, extract
-from visual_summaries.specialize.leakage import BITS, dhash
+from visual_summaries.specialize.leakage import BITS, phash
 from visual_summaries.specialize.photos import Photo
 from visual_summaries.summaries.arrays import Array, read_arrays
 from visual_summaries.summaries.files import digest, write_npz
@@ -26,13 +26,13 @@ from visual_summaries.summaries.store import Run
 BATCH = 32
 """Images in one forward pass."""
 
-VERSION = 2
+VERSION = 3
 """Of the cached values; raised with every change of how frames, vectors, logits or hashes are computed."""
 
 SCHEMA = {
     "key": Array("U", ()),
     "names": Array("U", ("images",)),
-    "dhash": Array("u", ("images", BITS // 8), 0, 255),
+    "phash": Array("u", ("images", BITS // 8), 0, 255),
     "vectors": Array("f", ("images", "vector"), -1e30, 1e30),
     "logits": Array("f", ("images", "logits"), -1e30, 1e30),
 }
@@ -72,7 +72,7 @@ class FeatureCache:
         except UserError as error:
             say(f"{error}: the features are computed again")
             return
-        hashes = np.unpackbits(stored["dhash"].astype(np.uint8), axis=1)[:, :BITS].astype(np.bool_)
+        hashes = np.unpackbits(stored["phash"].astype(np.uint8), axis=1)[:, :BITS].astype(np.bool_)
         vectors, logits = (stored[name].astype(np.float32) for name in ("vectors", "logits"))
         self._known = {
             str(name): (bits, vector, values)
@@ -91,7 +91,7 @@ class FeatureCache:
                 compress=False,
                 key=np.array(self.key),
                 names=np.array(names),
-                dhash=np.packbits(hashes.astype(np.bool_), axis=1),
+                phash=np.packbits(hashes.astype(np.bool_), axis=1),
                 vectors=vectors,
                 logits=logits,
             )
@@ -174,5 +174,5 @@ class FeatureCache:
                     f"{self.classifier.spec} gives values that are not finite for {shown}: check the weights, mean and "
                     "std of the network"
                 )
-            self._known[name] = dhash(Image.fromarray(frame)), vector, logits
+            self._known[name] = phash(Image.fromarray(frame)), vector, logits
         batch.clear()

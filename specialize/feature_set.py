@@ -19,7 +19,7 @@ class FeatureSet:
         names: N paths, as recorded (see `masks.inputs.ids.recorded_path`).
         sha256: N hashes of the files.
         labels: int64 (N,).
-        dhash: bool (N, 144), difference hashes of the frames (see `specialize.leakage.dhash`).
+        phash: bool (N, 144), perceptual hashes of the frames (see `specialize.leakage.phash`).
         vectors: float32 (N, M) (see `specialize.features.Extracted`).
         logits: float32 (N, K).
     """
@@ -27,14 +27,14 @@ class FeatureSet:
     names: list[str]
     sha256: list[str]
     labels: NDArray[np.int64]
-    dhash: NDArray[np.bool_]
+    phash: NDArray[np.bool_]
     vectors: NDArray[np.float32]
     logits: NDArray[np.float32]
 
     @property
     def hashes(self) -> ImageHashes:
         """The hashes of the images, to find duplicates."""
-        return ImageHashes(self.names, self.sha256, self.dhash)
+        return ImageHashes(self.names, self.sha256, self.phash)
 
     def take(self, rows: NDArray[np.int64]) -> FeatureSet:
         """Some of the photographs."""
@@ -42,7 +42,7 @@ class FeatureSet:
             [self.names[k] for k in rows],
             [self.sha256[k] for k in rows],
             self.labels[rows],
-            self.dhash[rows],
+            self.phash[rows],
             self.vectors[rows],
             self.logits[rows],
         )
@@ -54,7 +54,7 @@ def concatenated(sets: Sequence[FeatureSet]) -> FeatureSet:
         [name for one in sets for name in one.names],
         [value for one in sets for value in one.sha256],
         np.concatenate([one.labels for one in sets]),
-        np.concatenate([one.dhash for one in sets]),
+        np.concatenate([one.phash for one in sets]),
         np.concatenate([one.vectors for one in sets]),
         np.concatenate([one.logits for one in sets]),
     )

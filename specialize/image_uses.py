@@ -22,7 +22,7 @@ class ImageUse:
 
     path: str
     sha256: str
-    dhash: Annotated[str, Meta(pattern=f"^[0-9a-f]{{{BITS // 4}}}$")]
+    phash: Annotated[str, Meta(pattern=f"^[0-9a-f]{{{BITS // 4}}}$")]
     label: Count
     role: Literal["summary", "train", "tuning", "negative", "others_tuning", "others_evaluation"]
 
@@ -32,7 +32,7 @@ def write_uses(folder: Path, splits: Splits) -> None:
     rows = [
         ImageUse(name, sha, np.packbits(bits).tobytes().hex(), int(label), role)  # type: ignore[arg-type]
         for role, features in vars(splits).items()
-        for name, sha, bits, label in zip(features.names, features.sha256, features.dhash, features.labels, strict=True)
+        for name, sha, bits, label in zip(features.names, features.sha256, features.phash, features.labels, strict=True)
     ]
     write_csv(folder / "images.csv", ImageUse, rows)
 
@@ -57,5 +57,5 @@ def read_uses(folder: Path, count: int) -> list[ImageUse]:
 def hashes_of(uses: list[ImageUse], roles: tuple[str, ...]) -> ImageHashes:
     """The hashes of the images of some roles, to find duplicates."""
     chosen = [use for use in uses if use.role in roles]
-    bits = [np.unpackbits(np.frombuffer(bytes.fromhex(use.dhash), np.uint8)).astype(np.bool_) for use in chosen]
+    bits = [np.unpackbits(np.frombuffer(bytes.fromhex(use.phash), np.uint8)).astype(np.bool_) for use in chosen]
     return ImageHashes([use.path for use in chosen], [use.sha256 for use in chosen], np.array(bits))

@@ -1,7 +1,8 @@
 """Train/test duplicates: images of an evaluation that a model was made from.
 
-The same file is found by its hash. A copy that was resized or recompressed is found by a difference hash: the image as
-9 x 9 grey values, and for each neighbouring pair, along rows and along columns, which of the two is brighter.
+The same file is found by its hash. A copy that was resized or compressed again is found by a perceptual hash of the
+frame: which of its 12 x 12 lowest frequencies (discrete cosine transform of 48 x 48 grey values) are above their
+median.
 """
 
 from __future__ import annotations
@@ -9,21 +10,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import imagehash
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from visual_summaries.masks.errors import UserError
 
-SIDE = 9
-"""Grey values along each side of an image for its hash."""
+SIDE = 12
+"""Frequencies along each side of an image for its hash."""
 
-BITS = 2 * (SIDE - 1) * SIDE
+BITS = SIDE * SIDE
 """Of a hash, 144."""
 
 NEAR = 14
 """Largest Hamming distance of near-duplicates, bits. 99.7 % of copies of half to 1.4 times the size, recompressed, lie
-within it; of 2.2 million pairs of different photographs the nearest has 20 (docs/decisions.md)."""
+within it; of 3.1 million pairs of different photographs the nearest has 18 (docs/decisions.md)."""
 
 SHOWN = 5
 """Pairs that an error names."""
@@ -36,26 +38,24 @@ class ImageHashes:
     Attributes:
         names: N names, for messages.
         sha256: N hashes of the files' bytes.
-        dhash: bool (N, 144), see `dhash`.
+        phash: bool (N, 144), see `phash`.
     """
 
     names: Sequence[str]
     sha256: Sequence[str]
-    dhash: NDArray[np.bool_]
+    phash: NDArray[np.bool_]
 
 
-def dhash(picture: Image.Image) -> NDArray[np.bool_]:
-    """The difference hash of an image, bool (144,).
+def phash(picture: Image.Image) -> NDArray[np.bool_]:
+    """The perceptual hash of an image, bool (144,).
 
     Examples:
-        >>> int(dhash(Image.new("RGB", (50, 40))).sum())
-        0
-        >>> int(dhash(Image.linear_gradient("L")).sum())  # brighter downwards: all pairs along columns
-        72
+        >>> gradient = Image.linear_gradient("L")
+        >>> int((phash(gradient) != phash(gradient.resize((100, 100)))).sum()) <= NEAR
+        True
     """
-    grey = picture.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX)
-    values = np.asarray(grey, dtype=np.int16)
-    return np.concatenate([(np.diff(values, axis=1) > 0).ravel(), (np.diff(values, axis=0) > 0).ravel()])
+    bits: NDArray[np.bool_] = imagehash.phash(picture, hash_size=SIDE).hash.ravel()
+    return bits
 
 
 def duplicates(one: ImageHashes, other: ImageHashes) -> list[tuple[int, int]]:
@@ -67,7 +67,7 @@ def duplicates(one: ImageHashes, other: ImageHashes) -> list[tuple[int, int]]:
     if not one.names or not other.names:
         return []
     index_of = {value: k for k, value in enumerate(one.sha256)}
-    first, second = (2.0 * each.dhash - 1 for each in (one, other))
+    first, second = (2.0 * each.phash - 1 for each in (one, other))
     distance = (first.shape[1] - second @ first.T) / 2  # (other, one), Hamming
     found = []
     for k, value in enumerate(other.sha256):

@@ -71,7 +71,7 @@ def folder_of(classifier: Classifier, folder: Path, pictures: list[Path]) -> Non
         ]
         (folder / "images.csv").parent.mkdir(parents=True)
         lines = [f"{path},{'0' * 64},{'5' * 36},{k % 3},others_evaluation" for k, path in enumerate(pictures)]
-        (folder / "images.csv").write_text("\n".join(["path,sha256,dhash,label,role", *lines, ""]))
+        (folder / "images.csv").write_text("\n".join(["path,sha256,phash,label,role", *lines, ""]))
         fingerprint = classifier.fingerprint()
         about = {
             "model": {"spec": "tiny", "fingerprint": fingerprint, "config": {}},
@@ -123,7 +123,7 @@ def answer(classifier: Classifier, folder: Path, pictures: list[Path]) -> list[n
         found += [blend.classes, blend.owner, blend.slope, blend.offset, np.array(blend.weight)]
         if method.svms is not None:
             found += [method.svms.owner, method.svms.weights, method.svms.intercepts]
-    found.append(np.array([[use.label, use.path, use.dhash] for use in read_uses(folder, 3)]))
+    found.append(np.array([[use.label, use.path, use.phash] for use in read_uses(folder, 3)]))
     with classifier, claimed(folder, "model"):
         found += look_at(classifier, folder, pictures)
     return found

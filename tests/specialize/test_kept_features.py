@@ -86,7 +86,7 @@ def test_what_is_kept_is_of_the_same_layers_and_the_same_version(photographs, tm
         np.testing.assert_array_equal(looked(classifier, tap, photographs, cache)[0].vectors, fresh[tap])
     passes = []
     monkeypatch.setattr(
-        "visual_summaries.specialize.feature_cache.dhash", lambda picture: passes.append(1) or np.zeros(144, np.bool_)
+        "visual_summaries.specialize.feature_cache.phash", lambda picture: passes.append(1) or np.zeros(144, np.bool_)
     )
     looked(classifier, plain, photographs, cache)
     assert not passes

@@ -69,7 +69,7 @@ def sent(tmp_path: Path) -> Path:
     config = {"spec": spec, "weights": None, "input": PLAIN_INPUT}
     classifier = load_classifier(spec)
     save_model(tmp_path / "model", model_of(classifier, config))
-    (tmp_path / "model" / "images.csv").write_text("path,sha256,dhash,label,role\n")
+    (tmp_path / "model" / "images.csv").write_text("path,sha256,phash,label,role\n")
     info = {
         "format": 1,
         "versions": {},
