@@ -23,14 +23,14 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 PARENT_SECONDS = 0.25
-"""Pause after which a process looks for its parent again."""
+"""Pause between two checks whether the parent process still exists."""
 
 MOMENT = 0.3
-"""Seconds over which it is measured how busy the cores are."""
+"""Seconds over which the load of the cores is measured."""
 
 
 def cores() -> int:
-    """Cores that this process may use: its affinity and its container's quota count, >= 1."""
+    """Cores that this process may use, limited by its affinity and its container's quota, >= 1."""
     from joblib import cpu_count  # here, because it is slow to import
 
     allowed = [int(cpu_count())]
@@ -75,7 +75,7 @@ def _made(call: Callable[[], T]) -> T:
 
 
 def end_with_parent(parent: int) -> None:
-    """Sees to it that this process ends soon after its parent, a process id."""
+    """Makes this process end soon after its parent, given by its process id."""
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -86,17 +86,17 @@ def end_with_parent(parent: int) -> None:
 
 
 def choose_threads(recorded: int | None = None) -> int:
-    """Threads for torch on a CPU: as many as there are cores with nothing to do, >= 1.
+    """Threads for torch on a CPU: the number of idle cores, >= 1.
 
-    Two threads that share a busy core wait for each other at every step, and take several times as long as one. With
-    another number of threads results differ by roundings; so a run that continues takes the recorded number.
+    Two threads that share a busy core wait for each other at every step, and take several times as long as one thread.
+    With another number of threads results differ by rounding errors, so a run that continues uses the recorded number.
 
     Args:
         recorded: Threads of the run so far; None for a new one.
 
     Returns:
-        OMP_NUM_THREADS where the user set it; else the recorded number, where there are as many cores; else no more
-        than torch would take.
+        OMP_NUM_THREADS, if the user set it; else the recorded number, at most the number of cores; else at most the
+        number that torch would use.
     """
     import torch  # here, because it is slow to import
 
@@ -110,7 +110,7 @@ def choose_threads(recorded: int | None = None) -> int:
 
 @contextmanager
 def steady_threads(info: dict[str, Any]) -> Iterator[None]:
-    """Has torch use the threads of a run; their number is chosen and recorded where it is not.
+    """Makes torch use the run's number of threads, which is chosen and recorded if there is none yet.
 
     Args:
         info: The run's record; "threads" is read and written.
@@ -127,7 +127,7 @@ def steady_threads(info: dict[str, Any]) -> Iterator[None]:
 
 
 def idle_cores(seconds: float = MOMENT) -> float:
-    """How many of the cores that this process may run on have nothing to do; all where the system does not tell."""
+    """The number of idle cores, of those that this process may run on; all of them if the system does not report it."""
     before = _core_times()
     time.sleep(seconds if before else 0)
     after = _core_times()
@@ -141,7 +141,7 @@ def idle_cores(seconds: float = MOMENT) -> float:
 
 
 def _core_times() -> dict[int, tuple[int, int]]:
-    """For each core that this process may run on its idle time and all of its time so far; empty where unknown."""
+    """For each core that this process may run on its idle time and its total time; empty if unknown."""
     try:
         with open("/proc/stat", encoding="ascii") as stream:
             lines = [line.split() for line in stream if line.startswith("cpu") and line[3].isdigit()]

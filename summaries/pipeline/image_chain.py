@@ -21,7 +21,7 @@ from visual_summaries.summaries.store import Run, frame_path, read_images
 
 
 def _mark(path: Path) -> str:
-    """What tells whether a file of the class folder changed: a short hash of its bytes, or why it cannot be read."""
+    """A short hash of a file of the class folder, or why it cannot be read: it changes with the file."""
     from visual_summaries.masks.errors import UnusableImageError
     from visual_summaries.masks.inputs.reading import file_sha256
 
@@ -46,7 +46,7 @@ def _images_inputs(context: ImageContext) -> dict[str, Any]:
 
 
 def _used(out: Path) -> list[str]:
-    """Ids of the images that are used; none while the table of images does not exist."""
+    """Ids of the images that are used; none if the table of images does not exist yet."""
     return [row.id for row in read_images(out) if row.status == "ok"] if (out / "images.csv").exists() else []
 
 
@@ -70,7 +70,7 @@ def _targets(context: ImageContext) -> dict[str, int]:
 
 
 def _masks_options(context: ImageContext) -> dict[str, Any]:
-    """What masks depend on besides their image; of the attributions, only on the chosen one's options."""
+    """What masks depend on besides their image; only the options of the chosen attribution count."""
     external = None
     if context.masks is not None:
         external = digest([hash_file(path) for path in sorted(context.masks.glob("*.*"))])
@@ -143,7 +143,7 @@ def _proposals_work(context: ImageContext, tick: Tick) -> dict[str, Any]:
 
 
 def _matching_network(context: ImageContext) -> bool:
-    """Whether matching asks the network: for descriptors of boxes, or for the nearest images."""
+    """Whether matching needs the network: for descriptors of boxes, or for the nearest images."""
     from visual_summaries.clustering.options import count_neighbours
 
     pairs, descriptor = context.settings.similarity.pairs, context.settings.appearance.descriptor

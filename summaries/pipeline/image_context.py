@@ -1,4 +1,4 @@
-"""What the stages of the image chain get: the options of one run on a folder of images."""
+"""The context of the image chain: the options of one run on a folder of images."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ImageContext:
-    """What the stages of a run need.
+    """The options of a run, for its stages.
 
     Attributes:
         out: The run folder.
-        info: Its record; class, frame and network stand in it.
+        info: Its record, with class, frame and network.
         settings: Options of every stage.
         folder: Images of one class.
-        limit: At most so many images that are not skipped; None for all.
-        keep_misclassified: Whether images that the network gives to another class stay.
-        masks: Folder of masks made elsewhere, which take the place of the mask stage; None for none.
+        limit: Most images that are used; None for all.
+        keep_misclassified: Whether to use images that the network assigns to another class.
+        masks: Folder of masks made elsewhere, used in place of masks made here; None for none.
         seed: Of every random choice.
-        jobs: Processes, >= 1; None for one a core.
+        jobs: Workers (processes or threads), >= 1; None for one a core.
         device: Name of the device: cpu, cuda or cuda:0 and so on.
-        network: Gives the network, to be used inside its context.
-        again: Name of a stage that is done from scratch; empty for none.
+        network: Returns the network, to be used inside its context.
+        again: Name of a stage that keeps none of its intermediate results; empty for none.
     """
 
     out: Path
@@ -52,23 +52,23 @@ class ImageContext:
 
     @property
     def target(self) -> int | None:
-        """The class; None where each image has its own."""
+        """Index of the class; None if each image has its own."""
         index: int | None = self.info["target"]["index"]
         return index
 
     @property
     def processes(self) -> int:
-        """How many processes a stage may start."""
+        """Most workers of a stage."""
         return self.jobs or cores()
 
     @property
     def fingerprint(self) -> str:
-        """Of the network."""
+        """The fingerprint of the network."""
         return str(self.info["model"]["fingerprint"])
 
     @property
     def frames(self) -> str:
-        """A hash of the images that are used and of how frames are cut of them."""
+        """A hash of the images that are used and of how frames are cut from them."""
         used = digest([(row.id, row.sha256) for row in read_images(self.out) if row.status == "ok"])
         return digest([used, self.info["frame"]])
 

@@ -1,4 +1,4 @@
-"""The work of a run's stages, each from files of the run folder to files of the run folder.
+"""The work of the stages: each reads files of the run folder and writes files of the run folder.
 
-What the stages are, and in which order, is told in :mod:`summaries.pipeline.image_chain`.
+The stages and their order are defined in :mod:`summaries.pipeline.image_chain`.
 """

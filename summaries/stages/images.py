@@ -1,4 +1,4 @@
-"""The first stage: reads the class folder, cuts frames, asks the network."""
+"""The stage of images: reads the class folder, cuts frames and predicts classes."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ PREDICT_BATCH = 16
 """Images whose class is predicted at once; fixed, so that a longer run gives the same probabilities."""
 
 EARLY = 50
-"""Images of which none is used after which the user is told, long before the end of a large folder."""
+"""If none of this number of first images is used, the user is warned before a large folder is finished."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which images of a folder take part.
+    """Which images of a folder are used.
 
     Attributes:
-        target: Index of the class; None takes each image's own prediction.
-        limit: At most so many images that are not skipped; None for all.
-        keep_misclassified: Whether images that the network gives to another class stay.
+        target: Index of the class; None for each image's own prediction.
+        limit: Most images that are used; None for all.
+        keep_misclassified: Whether to use images that the network assigns to another class.
     """
 
     target: int | None
@@ -109,7 +109,7 @@ def run_images(path: Path, folder: Path, classifier: Classifier, selection: Sele
 def predict(
     classifier: Classifier, frames: Sequence[npt.NDArray[np.uint8]], target: int | None
 ) -> list[tuple[int, float]]:
-    """The network's class of each frame, and the probability of the target (of that class where there is none)."""
+    """The predicted class of each frame, and the probability of the target, or of that class without a target."""
     if not frames:
         return []
     with torch.inference_mode():
@@ -122,15 +122,16 @@ def predict(
 def _read(
     file: ImageFile, classifier: Classifier, seen: dict[str, str]
 ) -> tuple[ImageRow, npt.NDArray[np.uint8] | None]:
-    """Reads a file; of its pixels only the frame is kept.
+    """Reads a file and cuts the frame.
 
     Args:
         file: The file.
-        classifier: Knows the frame.
+        classifier: Its frame is used.
         seen: Ids by the hash of their pixels; the file's own is added.
 
     Returns:
-        Its row, without status where it waits for the network, and its frame then.
+        Its row and its frame; a skipped file has no frame. The status of another one is empty until its class is
+        predicted.
     """
     row = ImageRow(file.id, recorded_path(file.path), "", None, None, "", "", None, None)
     try:
@@ -146,7 +147,7 @@ def _read(
 
 
 def _end(rows: Sequence[ImageRow], limit: int) -> int:
-    """How many rows were looked at up to the last image that is used."""
+    """The number of rows up to the last image that is used."""
     used = 0
     for place, row in enumerate(rows):
         if row.status == "":
@@ -164,7 +165,7 @@ def _misclassified(classifier: Classifier, predicted: int, target: int | None) -
 
 
 def _seen_instead(classifier: Classifier, rows: Sequence[ImageRow]) -> str:
-    """What the network takes images for most often, and what can be done; empty where it was asked of none."""
+    """The most frequent predictions, and what the user can do; empty if nothing was predicted."""
     predicted = Counter(row.predicted for row in rows if row.predicted is not None)
     if not predicted:
         return ""

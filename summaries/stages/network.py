@@ -1,4 +1,4 @@
-"""Before the first stage: whether the network is one that a run can explain."""
+"""Checks before the first stage whether a run can explain the network."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from visual_summaries.summaries.settings import Settings
 
 
 def examine_network(folder: Path, classifier: Classifier, settings: Settings, *, makes_masks: bool) -> list[str]:
-    """Checks the network on the first pictures of a class folder, and says what is converted or left out.
+    """Checks the network on the first images of a class folder, and reports what is converted or not used.
 
     Args:
-        folder: Images of one class; where none can be read there is nothing to check, and the images stage says why.
+        folder: Images of one class. If none can be read, nothing is checked, and the stage of images reports why.
         classifier: Entered.
         settings: How masks are made, how parts are described, and which pairs are matched.
         makes_masks: Whether masks are made here, not elsewhere.
 
     Returns:
-        What was said, for the record.
+        The reported lines, for the record.
 
     Raises:
-        UserError: If the network cannot be explained, or a setting wants what it does not have.
+        UserError: If the network cannot be explained, or does not have what a setting needs.
     """
     frames = first_frames(folder, classifier)
     if not frames:
@@ -59,11 +59,11 @@ def check_attribution(classifier: Classifier, method: str) -> None:
     """Checks that an attribution works on a network.
 
     Args:
-        classifier: Need not be entered.
+        classifier: Entered or not.
         method: Name of the attribution.
 
     Raises:
-        UserError: If it does not.
+        UserError: If it does not work.
     """
     try:
         with classifier:

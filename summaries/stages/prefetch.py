@@ -1,4 +1,4 @@
-"""The frames of one batch after the other."""
+"""Reads the frames of successive batches ahead of their use."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Frames = list[npt.NDArray[np.uint8]]
 
 
 def read_ahead(run: Run, batches: Sequence[Sequence[ImageRow]]) -> Iterator[Frames]:
-    """The frames of each batch, uint8 (H, W, 3) each; those of the next are decoded while one is worked on.
+    """The frames of each batch, uint8 (H, W, 3) each; the next batch is decoded while one is processed.
 
-    No more than two batches are held at a time.
+    At most two batches are in memory at a time.
     """
 
     def read(batch: Sequence[ImageRow]) -> Frames:
