@@ -35,6 +35,7 @@ class Stage(Generic[Context]):
         inputs: From the context of a run, plain data that the result depends on, besides the version.
         files: From the run folder, the files that the stage leaves there.
         work: Does the stage; returns counts for the record.
+        options: Tables of the run's settings that its result depends on.
         network: Whether the work calls the network.
         watched: Files of the stage, relative to the run folder, that only the stage changes. If one of them is not
             as the stage left it, the stage is done again.
@@ -47,6 +48,7 @@ class Stage(Generic[Context]):
     inputs: Callable[[Context], dict[str, Any]]
     files: Callable[[Path], list[Path]]
     work: Callable[[Context, Tick], dict[str, Any]]
+    options: tuple[str, ...] = ()
     network: Callable[[Context], bool] = lambda _: False
     watched: tuple[str, ...] = ()
 
@@ -79,6 +81,11 @@ class State:
 def names(chain: Chain[Any]) -> tuple[str, ...]:
     """The names of the stages of a chain."""
     return tuple(stage.name for stage in chain)
+
+
+def option_tables(chain: Chain[Any]) -> tuple[str, ...]:
+    """The tables of a run's settings that the results of a chain depend on, each once."""
+    return tuple(dict.fromkeys(name for stage in chain for name in stage.options))
 
 
 def packages(chain: Chain[Any]) -> tuple[str, ...]:

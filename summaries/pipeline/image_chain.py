@@ -19,6 +19,12 @@ from visual_summaries.summaries.pipeline.image_context import ImageContext
 from visual_summaries.summaries.progress import Tick
 from visual_summaries.summaries.store import Run, frame_path, read_images
 
+MASKS_VERSION = 3
+
+MATCHING_OPTIONS = ("proposals", "appearance", "similarity")
+
+CLUSTERS_OPTIONS = ("affinity", "prune")
+
 
 def _mark(path: Path) -> str:
     """A short hash of a file of the class folder, or why it cannot be read: it changes with the file."""
@@ -153,7 +159,7 @@ def _matching_network(context: ImageContext) -> bool:
 def _matching_inputs(context: ImageContext) -> dict[str, Any]:
     masks = [hash_file(context.out / "masks" / f"{image}.png") for image in Run(context.out).ids]
     inputs = {"frames": context.frames, "masks": digest(masks), "seed": context.seed}
-    inputs |= context.options("proposals", "appearance", "similarity")
+    inputs |= context.options(*MATCHING_OPTIONS)
     return inputs | ({"model": context.fingerprint} if _matching_network(context) else {})
 
 
@@ -177,9 +183,8 @@ def _matching_work(context: ImageContext, tick: Tick) -> dict[str, Any]:
 
 def _clusters_inputs(context: ImageContext) -> dict[str, Any]:
     similarity = hash_file(context.out / "work" / "similarity.npz")
-    return {"frames": context.frames, "similarity": similarity, "seed": context.seed} | context.options(
-        "affinity", "prune"
-    )
+    options = context.options(*CLUSTERS_OPTIONS)
+    return {"frames": context.frames, "similarity": similarity, "seed": context.seed} | options
 
 
 def _clusters_files(out: Path) -> list[Path]:
@@ -215,8 +220,6 @@ def _gallery_work(context: ImageContext, tick: Tick) -> dict[str, Any]:
     return {"summaries": sum(summary.kept for summary in run.summaries)}
 
 
-MASKS_VERSION = 3
-
 IMAGE_CHAIN: Chain[ImageContext] = (
     # class folder -> images.csv, frames/ID.png
     Stage(
@@ -238,6 +241,7 @@ IMAGE_CHAIN: Chain[ImageContext] = (
         inputs=_masks_inputs,
         files=_masks_files,
         work=_masks_work,
+        options=("masks", "attribution", "binary"),
         network=lambda _: True,
     ),
     # frames -> work/proposals/ID.npz
@@ -249,6 +253,7 @@ IMAGE_CHAIN: Chain[ImageContext] = (
         inputs=_proposals_inputs,
         files=_proposals_files,
         work=_proposals_work,
+        options=("proposals",),
     ),
     # frames, binary masks, proposals -> work/matching/ while it is done, work/similarity.npz
     Stage(
@@ -259,6 +264,7 @@ IMAGE_CHAIN: Chain[ImageContext] = (
         inputs=_matching_inputs,
         files=_matching_files,
         work=_matching_work,
+        options=MATCHING_OPTIONS,
         network=_matching_network,
         watched=("work/similarity.npz",),
     ),
@@ -271,6 +277,7 @@ IMAGE_CHAIN: Chain[ImageContext] = (
         inputs=_clusters_inputs,
         files=_clusters_files,
         work=_clusters_work,
+        options=CLUSTERS_OPTIONS,
     ),
     # all of the above -> gallery/, summary-NN.png
     Stage(

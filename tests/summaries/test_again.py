@@ -2,15 +2,18 @@
 
 import json
 import shutil
+from dataclasses import fields
 
 import pytest
 
 from visual_summaries import summaries
+from visual_summaries.summaries.cli import cluster as cluster_command
 from visual_summaries.summaries.cli import main
+from visual_summaries.summaries.cli import masks as masks_command
 from visual_summaries.summaries.names import exemplar_of
 from visual_summaries.summaries.pipeline import IMAGE_CHAIN, Job, run
-from visual_summaries.summaries.pipeline.engine import names
-from visual_summaries.summaries.settings import override
+from visual_summaries.summaries.pipeline.engine import names, option_tables
+from visual_summaries.summaries.settings import Settings, override
 from visual_summaries.summaries.store import Run
 
 pytestmark = pytest.mark.usefixtures("small_pictures")
@@ -120,6 +123,20 @@ def test_cluster_does_clusters_again_and_ends_with_the_page(copy, promised, stag
     assert Run(copy).info["config"]["settings"]["affinity"]["preference"] == 0.99
     assert Run(copy).info["config"]["settings"]["proposals"]["count"] == 60  # what was not given stays
     assert len(Run(copy).summaries) > len(json.loads(before["summaries.json"]))
+
+
+def test_cluster_takes_the_options_of_every_stage_that_it_does(copy, stages_done):
+    did, messages = stages_done(["cluster", copy, "--jobs", "1", "--trust", "--set.appearance.numbers", "33"])
+    assert "matching" in did <= {"matching", "clusters", "gallery"}
+    assert "matching: again, changed: appearance.numbers 512 -> 33" in messages
+    assert Run(copy).info["config"]["settings"]["appearance"]["numbers"] == 33
+
+
+def test_settings_are_the_options_of_the_stages():
+    assert set(option_tables(IMAGE_CHAIN)) == {one.name for one in fields(Settings)}
+    masks = {one.name for one in fields(masks_command.Arguments)}
+    assert masks > {name for name in IMAGE_CHAIN[1].options if name != "attribution"} | {"attributions"}
+    assert {one.name for one in fields(cluster_command.Arguments)} > set(option_tables(IMAGE_CHAIN[2:]))
 
 
 def test_options_may_stand_before_the_run(copy, stages_done):
