@@ -114,6 +114,25 @@ def test_convolutions_over_clips_are_laid_out_channels_last(resnet: Classifier) 
     assert seen[0].is_contiguous(memory_format=torch.channels_last_3d)
 
 
+def test_a_network_of_one_channel_gets_grey_clips() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv3d(1, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(4, 5))
+    even, inputs = Normalisation((0.5,) * 3, (0.25,) * 3), clips(2)
+    red, green, blue = inputs.unbind(1)
+    grey = (0.299 * red + 0.587 * green + 0.114 * blue)[:, None]
+    with Classifier(network, shape=InputShape(SIZE), normalisation=even) as classifier, torch.no_grad():
+        torch.testing.assert_close(classifier.logits(inputs), network((grey - 0.5) / 0.25))
+        assert classifier.notes == ["the network takes one channel: it gets grey inputs"]
+
+
+def test_an_image_network_refuses_clips_and_a_clip_network_images() -> None:
+    image = Classifier(odd(), frame=wrapped(Tiny()).frame, normalisation=COLOURS)
+    clip = of_clips(Tiny())
+    for classifier, shape in ((image, r"\[1, 3, 32, 32\]"), (clip, r"\[1, 3, 8, 32, 48\]")):
+        with pytest.raises(UserError, match=f"fails on an input of shape {shape}"), classifier:
+            pass
+
+
 def test_arrays_become_inputs_of_either_rank() -> None:
     clip, image = np.zeros((*SIZE, 3), np.uint8), np.zeros((32, 32, 3), np.uint8)
     clip[5, 7, 11, 1], image[7, 11, 2] = 255, 51
