@@ -23,6 +23,17 @@ def test_files_that_a_document_names_exist(path):
     assert not missing
 
 
+def test_files_that_the_sources_name_exist():
+    missing = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for package in ("masks", "clustering", "summaries", "specialize", "scripts", "docs")
+        for path in (ROOT / package).rglob("*.py")
+        for name in re.findall(rf"(?<![\w./-])(?:{'|'.join(FOLDERS)})/[\w./-]*\.(?:py|md)\b", path.read_text("utf-8"))
+        if not (ROOT / name).exists()
+    }
+    assert not missing
+
+
 @pytest.fixture
 def options(monkeypatch, capsys):
     """All options of the command line and of the scripts."""

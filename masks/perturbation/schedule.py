@@ -35,7 +35,7 @@ What was tried, on 12 validation photographs, two of each of six classes, lite0 
     =======================================  ====  =======  =======  =======  =======  =====  =======  ======
 
 ("Largest" is the share of the five largest regions; grey and noise were not optimised against.) At 0.20 no setting
-reached 0.999 under each optimised perturbation, and object proposals need what is larger (``clustering/proposals.py``).
+reached 0.999 under each optimised perturbation, and object proposals need larger masks (`clustering.parts.proposals`).
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ class Stage(Options):
         smoothing: Sigma, in pixels of a frame of 224, of the Gaussian that follows the bilinear upsampling, in
             [0, 224].
         smoothing_gradient: Whether the gradient passes through that Gaussian (reference: no).
-        perturbations: What replaces perturbed pixels, see ``masks/perturb.py``: each pass the next one; with ``drop``,
-            the one under which an image's class holds out most.
+        perturbations: What replaces perturbed pixels, see `masks.perturbation.perturb`: each pass the next one; with
+            ``drop``, the worst case, under which an image's class is most probable.
         jitter: Largest random shift of the perturbed image in a pass, in pixels of a frame of 224, in [0, 224].
         l1: Weight of the mean of the mask, in [0, 1e+06] (paper: 0.01).
         tv: Weight of the total variation, in [0, 1e+06] (paper: 1e-4 smooth, 1 crisp).
