@@ -49,6 +49,11 @@ def make_calls(calls: Iterable[Callable[[], T]], *, count: int, jobs: int, nativ
         jobs: Workers at most, >= 1. With one worker, or for one call, calls are made in this thread.
         native: Whether calls spend their time in compiled code that releases the interpreter's lock. If so, workers
             are threads, which share memory; otherwise they are processes, each with one thread for linear algebra.
+
+    Examples:
+        >>> from functools import partial
+        >>> list(make_calls((partial(pow, 2, n) for n in range(5)), count=5, jobs=2, native=True))
+        [1, 2, 4, 8, 16]
     """
     return _parallel(calls, min(jobs, count, cores()), native)
 

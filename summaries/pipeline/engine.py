@@ -79,12 +79,24 @@ class State:
 
 
 def names(chain: Chain[Any]) -> tuple[str, ...]:
-    """The names of the stages of a chain."""
+    """The names of the stages of a chain.
+
+    Examples:
+        >>> from visual_summaries.summaries.pipeline.image_chain import IMAGE_CHAIN
+        >>> names(IMAGE_CHAIN)
+        ('images', 'masks', 'proposals', 'matching', 'clusters', 'gallery')
+    """
     return tuple(stage.name for stage in chain)
 
 
 def option_tables(chain: Chain[Any]) -> tuple[str, ...]:
-    """The tables of a run's settings that the results of a chain depend on, each once."""
+    """The tables of a run's settings that the results of a chain depend on, each once.
+
+    Examples:
+        >>> from visual_summaries.summaries.pipeline.image_chain import IMAGE_CHAIN
+        >>> option_tables(split(IMAGE_CHAIN, "clusters")[1])
+        ('affinity', 'prune')
+    """
     return tuple(dict.fromkeys(name for stage in chain for name in stage.options))
 
 
@@ -98,6 +110,11 @@ def split(chain: Chain[Context], name: str) -> tuple[Chain[Context], Chain[Conte
 
     Raises:
         ValueError: If the chain has no stage of this name.
+
+    Examples:
+        >>> from visual_summaries.summaries.pipeline.image_chain import IMAGE_CHAIN
+        >>> [names(part) for part in split(IMAGE_CHAIN, "clusters")]
+        [('images', 'masks', 'proposals', 'matching'), ('clusters', 'gallery')]
     """
     place = names(chain).index(name)
     return chain[:place], chain[place:]
@@ -193,7 +210,12 @@ class Pipeline:
 
 
 def flatten(data: Any, where: str = "") -> dict[str, Any]:
-    """Nested dictionaries as one level of dotted names."""
+    """Nested dictionaries as one level of dotted names.
+
+    Examples:
+        >>> flatten({"seed": 0, "affinity": {"damping": 0.9}})
+        {'seed': 0, 'affinity.damping': 0.9}
+    """
     if not isinstance(data, dict):
         return {where: data}
     flat: dict[str, Any] = {}
