@@ -22,8 +22,8 @@ from sklearn.metrics import adjusted_rand_score
 from visual_summaries.clustering.clusters.affinity import propagate
 from visual_summaries.summaries.cli import main as visual_summaries
 from visual_summaries.summaries.cli.again import recorded_settings
-from visual_summaries.summaries.evaluation.clusters import read_similarities
 from visual_summaries.summaries.evaluation.ground_truth import score
+from visual_summaries.summaries.evaluation.part_arrays import read_similarities
 from visual_summaries.summaries.store import Run
 
 Part = tuple[str, float, float, float, float]

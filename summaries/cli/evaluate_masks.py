@@ -52,10 +52,12 @@ def evaluate_masks(
         raise UserError("no RUN is given: give one run folder or more")
     found = [Run(path) for given in runs for path in find_runs(given) or [given]]
     check_free(out, "evaluation")  # before anything that takes long
+    from visual_summaries.summaries.evaluation.mask_batches import check_alike
     from visual_summaries.summaries.evaluation.mask_figures import examples, figure
+    from visual_summaries.summaries.evaluation.mask_metrics import MaskMetricsRow
     from visual_summaries.summaries.evaluation.mask_sanity import sanity_check
     from visual_summaries.summaries.evaluation.mask_tables import tables
-    from visual_summaries.summaries.evaluation.masks import MethodRow, check_alike, evaluate
+    from visual_summaries.summaries.evaluation.masks import evaluate
 
     check_alike(found)
     with recorded_classifier(found[0].path, device, model, trust) as classifier, claimed(out, "evaluation"):
@@ -70,7 +72,7 @@ def evaluate_masks(
         drawn = {"masks.png": figure(evaluation), "examples.png": examples(found)}
         # masks.json, the truth, is not there while the others are replaced: what is killed shows it
         remove_file(out / "masks.json")
-        write_csv(out / "masks.csv", MethodRow, evaluation.rows)
+        write_csv(out / "masks.csv", MaskMetricsRow, evaluation.rows)
         write_bytes(out / "table.md", f"{text}\n".encode())
         for name, picture in drawn.items():
             write_png(out / name, picture)

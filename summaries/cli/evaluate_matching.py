@@ -18,7 +18,7 @@ from visual_summaries.summaries.folders import check_free, claimed, remove_file
 from visual_summaries.summaries.progress import progress, say
 
 if TYPE_CHECKING:
-    from visual_summaries.summaries.evaluation.matching import Row
+    from visual_summaries.summaries.evaluation.matching import PckRow
 
 EXAMPLE = "visual-summaries evaluate matching PF-WILLOW --model lite0 --out runs/matching"
 
@@ -54,7 +54,7 @@ def evaluate_matching(
     classes = read_benchmark(folder)
     from visual_summaries.clustering.descriptors.deep import DeepEncoder
     from visual_summaries.masks.networks.models import choose_device, load_classifier
-    from visual_summaries.summaries.evaluation.matching import evaluate, find_boxes, look, table
+    from visual_summaries.summaries.evaluation.matching import describe_images, evaluate, find_boxes, table
     from visual_summaries.summaries.evaluation.matching_figure import figure
 
     images = [image for of in classes.values() for image in of]
@@ -65,9 +65,9 @@ def evaluate_matching(
                 boxes = find_boxes(images, out / "work", count=proposals, seed=seed, jobs=jobs or cores(), tick=tick)
             encoder = DeepEncoder(classifier)
             with progress("descriptors", "images") as tick:
-                seen = look(images, boxes, encoder, tick)
+                described = describe_images(images, boxes, encoder, tick)
         with progress("matching", "pairs") as tick:
-            found = evaluate(classes, seen, proposals=proposals, tick=tick)
+            found = evaluate(classes, described, proposals=proposals, tick=tick)
         about = {"model": model, "layers": encoder.names, "seed": seed}
         drawn = figure(found)
         # matching.json, the truth, is not there while the others are replaced: what is killed shows it
@@ -80,7 +80,7 @@ def evaluate_matching(
 
 @dataclass(frozen=True)
 class Line:
-    """A row of matching.csv: see `summaries.evaluation.matching.Row`."""
+    """A row of matching.csv: see `summaries.evaluation.matching.PckRow`."""
 
     method: str
     descriptor: str
@@ -94,7 +94,7 @@ class Line:
     pck_015: float
 
 
-def _line(row: Row) -> Line:
+def _line(row: PckRow) -> Line:
     return Line(
         row.method, row.descriptor, row.transfer, row.proposals, row.pairs, row.classes, row.setting, *row.pck.values()
     )

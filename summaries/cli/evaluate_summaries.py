@@ -19,7 +19,7 @@ from visual_summaries.summaries.progress import progress, say
 from visual_summaries.summaries.store import Run
 
 if TYPE_CHECKING:
-    from visual_summaries.summaries.evaluation.clusters import Describer
+    from visual_summaries.summaries.evaluation.part_arrays import Describer
 
 EXAMPLE = "visual-summaries evaluate summaries runs/demo/steamer --truth runs/demo/world"
 
@@ -56,28 +56,30 @@ def evaluate_summaries(
     check_folders(truth=truth, pf=pf)
     found = Run(run)
     from visual_summaries.masks.networks.models import choose_device
+    from visual_summaries.summaries.evaluation.cluster_metrics import table
     from visual_summaries.summaries.evaluation.cluster_page import write_page
-    from visual_summaries.summaries.evaluation.clusters import evaluate, read_similarities, table
+    from visual_summaries.summaries.evaluation.clusters import evaluate
     from visual_summaries.summaries.evaluation.ground_truth import read_keypoints, read_truth
-    from visual_summaries.summaries.evaluation.independent_encoder import crop_vectors, third_encoder
+    from visual_summaries.summaries.evaluation.independent_encoder import crop_vectors, independent_encoder
+    from visual_summaries.summaries.evaluation.part_arrays import read_similarities
 
     with claimed(run, "run", option="RUN"):
         read_similarities(found)  # before anything that takes long
         known = read_truth(found, truth) if truth is not None else read_keypoints(found, pf) if pf is not None else None
-        third = third_encoder(found, encoder, choose_device(device))
+        independent = independent_encoder(found, encoder, choose_device(device))
         vectors = None
-        if third.classifier is None:
-            say(f"cohesion and separation are skipped: {third.reason}")
+        if independent.classifier is None:
+            say(f"cohesion and separation are skipped: {independent.reason}")
         else:
-            with third.classifier as classifier, progress("crops", "crops") as tick:
+            with independent.classifier as classifier, progress("crops", "crops") as tick:
                 vectors = crop_vectors(found, classifier, tick)
         with described(found, device, model, trust) as describer, progress("stability", "clusterings") as tick:
             evaluation = evaluate(found, truth=known, vectors=vectors, describer=describer, seed=seed, tick=tick)
         about = {
             "truth": known.source if known is not None else None,
             "encoder": {
-                "spec": third.classifier.spec if third.classifier is not None else None,
-                "skipped": third.reason or None,
+                "spec": independent.classifier.spec if independent.classifier is not None else None,
+                "skipped": independent.reason or None,
             },
             "seed": seed,
         }

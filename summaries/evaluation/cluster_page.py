@@ -1,4 +1,4 @@
-"""The page of ``evaluate summaries``: what is measured of a run's summaries, beside what they are compared with."""
+"""The page of ``evaluate summaries``: metrics of a run's summaries beside those of other clusters."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from visual_summaries.summaries.evaluation.clusters import Evaluation
+from visual_summaries.summaries.evaluation.cluster_metrics import ClusterEvaluation
 from visual_summaries.summaries.files import write_bytes, write_json
 from visual_summaries.summaries.folders import remove_file, remove_files
 from visual_summaries.summaries.pages.drawing import member_picture
@@ -33,13 +33,13 @@ METHODS = {
 
 @dataclass(frozen=True)
 class Measure:
-    """How a figure is shown.
+    """How a metric is shown.
 
     Attributes:
         key: Its name in ``clusters.json``.
         title: Its heading.
-        meaning: What it means, in a sentence.
-        interval: Names of its lower and upper end; empty without.
+        meaning: Its definition, in a sentence.
+        interval: Names of the ends of its interval; empty without one.
     """
 
     key: str
@@ -49,62 +49,62 @@ class Measure:
 
 
 MEASURES = (
-    Measure("purity", "Purity", "Share of a cluster’s members that lie on one same true part, its most frequent one."),
+    Measure("purity", "Purity", "Fraction of a cluster’s members that lie on its most frequent true part."),
     Measure(
         "recall",
         "Recall of parts",
-        "Share of the true parts to be found that are the most frequent one of some cluster.",
+        "Fraction of the true parts to be found that are the most frequent part of at least one cluster.",
     ),
     Measure(
         "consistency",
         "Consistency",
-        "Share of clusters whose boxes hold one same landmark in at least 80 % of the images that show it; boxes over "
-        "a quarter of the object and clusters of fewer than four images do not count.",
+        "Fraction of clusters whose boxes contain the same landmark in at least 80 % of the images in which it is "
+        "visible. Boxes larger than a quarter of the object and clusters of fewer than four images do not count.",
     ),
     Measure(
         "cohesion",
         "Cohesion",
-        "Mean cosine of the crops of two members of one cluster, in the eyes of the third encoder.",
+        "Mean cosine similarity of the crops of two members of a cluster, in the features of the independent encoder.",
     ),
     Measure(
         "separation",
         "Separation",
-        "Mean silhouette of the crops there: 1 where clusters are far apart, 0 where they touch, below 0 where they "
-        "mix.",
+        "Mean silhouette of the crops in these features: near 1 if clusters are far apart, 0 if they touch, negative "
+        "if they overlap.",
     ),
     Measure(
         "ari",
         "Stability",
-        "Adjusted Rand index between the clusters of all parts and those found again on bootstrap samples of the "
-        "images: 1 for the same, 0 for chance; the line spans 95 % of the samples.",
+        "Adjusted Rand index between the clusters of all parts and the clusters of bootstrap samples of the images: 1 "
+        "if they are equal, 0 by chance. The line spans 95 % of the samples.",
         ("ari_low", "ari_high"),
     ),
     Measure(
         "ari_kept",
-        "Stability of what is kept",
-        "The same index on the parts of the kept clusters alone.",
+        "Stability of kept clusters",
+        "The same index on the parts of the kept clusters only.",
     ),
     Measure(
-        "ari_seeds", "Stability over seeds", "The same index between the clusters of all parts under different seeds."
+        "ari_seeds", "Stability over seeds", "The same index between the clusters of all parts with different seeds."
     ),
-    Measure("coverage", "Coverage of images", "Share of images that have a part in at least one cluster."),
-    Measure(
-        "mask_coverage", "Coverage of masks", "Share of the masks’ area that lies in the box of a cluster’s member."
-    ),
+    Measure("coverage", "Coverage of images", "Fraction of images with a part in at least one cluster."),
+    Measure("mask_coverage", "Coverage of masks", "Fraction of the masks’ area inside the boxes of members."),
 )
 
 
-def write_page(run: Run, evaluation: Evaluation, about: Mapping[str, Any], tick: Callable[[int, int], None]) -> Path:
+def write_page(
+    run: Run, evaluation: ClusterEvaluation, about: Mapping[str, Any], tick: Callable[[int, int], None]
+) -> Path:
     """Writes ``evaluation/clusters.json``, ``evaluation/clusters.html`` and its pictures.
 
-    All is made before the first file is replaced, and ``clusters.json`` is not there while the page is: a command that
-    is killed leaves the results of the one before it, or shows that it was not finished.
+    Everything is computed before the first file is replaced, and ``clusters.json`` is removed first and written last:
+    an interrupted command leaves the previous results, or no ``clusters.json``.
 
     Args:
         run: The run.
-        evaluation: What was found.
-        about: ``truth`` (in words, or None) and ``encoder`` (its spec, or the reason why it was skipped).
-        tick: Called with the number of summaries drawn and of all.
+        evaluation: The results.
+        about: ``truth`` (its source, or None) and ``encoder`` (its spec, or the reason why it was skipped).
+        tick: Called with the number of summaries drawn, and of all.
 
     Returns:
         The path of the page.
@@ -112,10 +112,10 @@ def write_page(run: Run, evaluation: Evaluation, about: Mapping[str, Any], tick:
     folder = run.path / "evaluation"
     by_number = {one.summary: one for one in run.summaries}
     drawn: dict[int, str] = {}
-    for done, judged in enumerate(evaluation.summaries, 1):
-        for member in by_number[judged.summary].members[:MEMBERS]:
+    for done, measured in enumerate(evaluation.summaries, 1):
+        for member in by_number[measured.summary].members[:MEMBERS]:
             picture = jpeg(member_picture(run.frame(member.image), run.mask(member.image).binary, member.box))
-            # a name of its own for each content: a page that is there keeps its pictures until the new one is
+            # named by content, so that the previous page keeps its pictures until it is replaced
             drawn[member.part] = f"part-{member.part:05d}-{hashlib.sha256(picture).hexdigest()[:8]}.jpg"
             write_bytes(folder / PICTURES / drawn[member.part], picture)
         tick(done, len(evaluation.summaries))
@@ -131,7 +131,7 @@ def write_page(run: Run, evaluation: Evaluation, about: Mapping[str, Any], tick:
             rows=rows,
             methods=METHODS,
             measures=[one for one in MEASURES if any(row[one.key] is not None for row in rows)],
-            judged=[(by_number[one.summary], one) for one in evaluation.summaries],
+            measured=[(by_number[one.summary], one) for one in evaluation.summaries],
             visible=MEMBERS,
             about=about,
             pictures={part: f"{PICTURES}/{name}" for part, name in drawn.items()},

@@ -1,8 +1,9 @@
-"""What is known of the objects in a run's images, and the run's summaries against it.
+"""Ground truth of the parts in a run's images, and scores of the run's summaries.
 
-Two sources: the embedded world's true masks of parts, and the keypoints of PF-WILLOW. In the first a box lies on the
-part whose visible box it meets (see `clustering.metrics.purity`), and the landmarks are the centres of these boxes. In
-the second both are the keypoints: a box lies on the one nearest to its centre among those that it holds.
+There are two sources: the embedded world's true masks of parts, and the keypoints of PF-WILLOW. With masks, a box lies
+on the true part whose visible box it matches (see `clustering.metrics.purity`), and the landmarks are the centres of
+the visible boxes. With keypoints, the keypoints are both: a box lies on the keypoint nearest to its centre, among those
+that it contains.
 """
 
 from __future__ import annotations
@@ -30,12 +31,12 @@ from visual_summaries.clustering.metrics.purity import (
 from visual_summaries.masks.errors import UserError
 from visual_summaries.masks.inputs.images import Frame
 from visual_summaries.summaries.arrays import Array, read_arrays
-from visual_summaries.summaries.evaluation.pf_willow import Annotated, read_benchmark
+from visual_summaries.summaries.evaluation.pf_willow import AnnotatedImage, read_benchmark
 from visual_summaries.summaries.files import read_json
 from visual_summaries.summaries.store import ImageRow, Run
 
 DRAWS = 200
-"""Random clusterings whose figures are averaged."""
+"""Draws of random clusters, over which metrics are averaged."""
 
 
 class WorldClassRecord(TypedDict):
@@ -53,7 +54,7 @@ class MarkRecord(TypedDict):
 
 
 class WorldRecord(TypedDict):
-    """What is read of ``world.json``."""
+    """The keys of ``world.json`` that are read."""
 
     classes: list[WorldClassRecord]
     mark: MarkRecord
@@ -61,12 +62,12 @@ class WorldRecord(TypedDict):
 
 @dataclass(frozen=True)
 class Truth:
-    """What is known of the parts of a run.
+    """Ground truth of the parts of a run.
 
     Attributes:
-        source: In words.
-        lies_on: For each part of the run the true part it lies on, None for none.
-        landmarks: For each image id what is known of it.
+        source: Its kind, for pages.
+        lies_on: For each part of the run, the true part that it lies on; None for none.
+        landmarks: For each image id, its landmarks.
         wanted: True parts that summaries should find.
     """
 
@@ -80,21 +81,21 @@ class Truth:
         return majority([self.lies_on[part] for part in parts])
 
     def landmark(self, run: Run, parts: Sequence[int]) -> str | None:
-        """The landmark that the boxes of a cluster's parts hold (`clustering.metrics.purity.consistent_landmark`)."""
+        """The landmark that the boxes of a cluster contain (`clustering.metrics.purity.consistent_landmark`)."""
         boxes = np.array([run.parts[part].box for part in parts], dtype=np.float64).reshape(-1, 4)
         return consistent_landmark(boxes, [self.landmarks[run.parts[part].image] for part in parts])
 
 
 @dataclass(frozen=True)
 class Score:
-    """Figures of one way to cluster.
+    """Purity and recall of summaries, or of random clusters.
 
     Attributes:
         method: ``summaries`` or ``random``.
-        clusters: Kept clusters.
-        purity: Mean purity over them, None where there is none.
-        recall: Share of the wanted parts that are the majority of a cluster, None where none is wanted.
-        majorities: The majority part of each cluster, empty for random ones.
+        clusters: Number of kept clusters.
+        purity: Their mean purity; None without clusters.
+        recall: Fraction of the wanted parts that are the majority part of a cluster; None if none is wanted.
+        majorities: The majority part of each cluster; empty for random clusters.
     """
 
     method: str
@@ -105,7 +106,7 @@ class Score:
 
 
 def score(run: Run, truth: Path, *, seed: int = 0) -> list[Score]:
-    """Scores the kept summaries of a run, and random clusters of the same sizes; needs no ``work/``.
+    """Scores the kept summaries of a run, and random clusters of the same sizes; does not need ``work/``.
 
     Args:
         run: The run.
@@ -113,7 +114,7 @@ def score(run: Run, truth: Path, *, seed: int = 0) -> list[Score]:
         seed: Of the random clusters.
 
     Raises:
-        UserError: If the truth of an image is missing.
+        UserError: The ground truth of an image is missing.
     """
     known = read_truth(run, truth)
     kept = [summary for summary in run.summaries if summary.kept]
@@ -135,25 +136,30 @@ def _score(method: str, found: dict[int, Majority], wanted: Sequence[str]) -> Sc
 
 def image_of_parts(run: Run) -> NDArray[np.int64]:
     """Index of the image of each part of a run, (P,)."""
-    place = {image: index for index, image in enumerate(run.ids)}
-    return np.array([place[part.image] for part in run.parts], dtype=np.int64)
+    index_of = {image: index for index, image in enumerate(run.ids)}
+    return np.array([index_of[part.image] for part in run.parts], dtype=np.int64)
 
 
 def mean(values: Any) -> float | None:
-    """Mean of the figures that are not None; None where there is none."""
+    """Mean of the values that are not None; None if there is none.
+
+    Examples:
+        >>> mean([1.0, None, 2.0]), mean([None])
+        (1.5, None)
+    """
     measured = [value for value in values if value is not None]
     return float(np.mean(measured)) if measured else None
 
 
 def read_truth(run: Run, truth: Path) -> Truth:
-    """The true parts of the embedded world, or of a folder of ID.npz like its own.
+    """Ground truth from masks of parts: the embedded world, or a folder of ID.npz in the same format.
 
     Args:
         run: The run.
         truth: Folder that ``visual-summaries world`` wrote, or its truth/CLASS.
 
     Raises:
-        UserError: If the truth of an image is missing.
+        UserError: The ground truth of an image is missing.
     """
     folder, wanted = find_truth(run, truth)
     world = truth / "world.json"
@@ -172,17 +178,17 @@ def read_truth(run: Run, truth: Path) -> Truth:
 
 
 def _centres(boxes: Mapping[str, NDArray[np.float64]], mark: str) -> Landmarks:
-    """Centres of the parts' boxes; a mark laid over the picture is none of the object."""
+    """Centres of the parts' boxes; the watermark is not part of the object and does not count for its extent."""
     own = np.array([box for name, box in boxes.items() if name != mark]).reshape(-1, 4)
     extent = np.concatenate([own[:, :2].min(axis=0), own[:, 2:].max(axis=0)]) if len(own) else np.zeros(4)
     return Landmarks({name: (box[:2] + box[2:]) / 2 for name, box in boxes.items()}, extent)
 
 
 def find_truth(run: Run, truth: Path) -> tuple[Path, list[str]]:
-    """The folder with the truth of a run's class, and the parts its summaries should find.
+    """The folder with the ground truth of a run's class, and the parts that its summaries should find.
 
     Raises:
-        UserError: If there is none.
+        UserError: There is no such folder.
     """
     if (truth / "world.json").is_file():
         world = read_json(truth / "world.json", WorldRecord)
@@ -191,35 +197,37 @@ def find_truth(run: Run, truth: Path) -> tuple[Path, list[str]]:
             if one["name"] == name:
                 wanted = [*one["telling"], *([world["mark"]["part"]] if one["marked"] else [])]
                 return truth / "truth" / one["name"].replace(" ", "_"), wanted
-        raise UserError(f"`truth`: {truth} knows no class {name!r}")
+        raise UserError(f"`truth`: {truth} has no class {name!r}: give the world that the run's images are from")
     if not truth.is_dir():
         raise UserError(f"`truth` {truth} is not a folder: give the folder that `visual-summaries world` wrote")
     return truth, []
 
 
 def read_keypoints(run: Run, folder: Path) -> Truth:
-    """The keypoints of PF-WILLOW, moved into the frame; those outside of it are not visible.
+    """Ground truth from the keypoints of PF-WILLOW, in the frame; those outside of it count as not visible.
 
     Args:
         run: A run on a class folder of the benchmark.
         folder: The benchmark, in which the class has the name of the run's class folder; or that class's folder.
 
     Raises:
-        UserError: If the folder is none of the benchmark, or the run is of other images.
+        UserError: The folder is not the benchmark, or the run is of other images.
     """
     own = Path(run.info["config"]["images"]).name
     is_class = any(folder.glob("*.mat"))
     root, of = (folder.parent, folder.name) if is_class else (folder, own)
     classes = read_benchmark(root)
     if of not in classes:
-        raise UserError(f"`pf` {folder} holds no class {own!r} with two images: give the folder of the run's class")
+        raise UserError(f"`pf` {folder} has no class {own!r} with two images: give the folder of the run's class")
     known = {image.name.split("/", 1)[1]: image for image in classes[of]}
     rows = [row for row in run.images if row.status == "ok"]
     landmarks = {}
     for row in rows:
         stem = Path(row.path).stem
         if stem not in known or known[stem].pixels.shape[:2] != (row.height, row.width):
-            raise UserError(f"`pf`: {root / of} does not hold {Path(row.path).name}: give the folder the run is of")
+            raise UserError(
+                f"`pf`: {root / of} does not contain {Path(row.path).name}: give the folder of the run's images"
+            )
         landmarks[row.id] = _in_frame(known[stem], row, run.info["frame"])
     lies_on = [point_under(part.box, landmarks[part.image].points) for part in run.parts]
     count = len(classes[of][0].keypoints)
@@ -230,13 +238,15 @@ def _keypoint(number: int) -> str:
     return f"keypoint {number + 1}"
 
 
-def _in_frame(image: Annotated, row: ImageRow, about: Mapping[str, Any]) -> Landmarks:
+def _in_frame(image: AnnotatedImage, row: ImageRow, about: Mapping[str, Any]) -> Landmarks:
     resize = about["resize"]
     resize = (resize[0], resize[1]) if isinstance(resize, list) else resize
     frame = Frame((about["size"][0], about["size"][1]), resize, about["interpolation"])
     size = np.array(frame.size[::-1], dtype=np.float64)  # (W, H)
     whole = np.array([[0, 0, *size]], dtype=np.float32)
-    (window,) = frame.to_photograph(whole, image.pixels.shape[:2]).astype(np.float64)  # what the frame shows
+    (window,) = frame.to_photograph(whole, image.pixels.shape[:2]).astype(
+        np.float64
+    )  # the part of the photograph inside the frame
     points = (image.keypoints - window[:2]) * size / (window[2:] - window[:2])
     inside = ((points >= 0) & (points < size)).all(axis=1)
     corners = np.clip(np.stack([points.min(axis=0), points.max(axis=0)]), 0, size)

@@ -1,6 +1,6 @@
-"""What a network that took no part in a run makes of its parts: a vector for the crop of each.
+"""Features of a run's parts from an independent encoder: a network that was not used in the run.
 
-A crop is what lies in a part's box, resized to the network's frame; its vector is what enters the network's last
+The content of a part's box is cropped and resized to the network's frame; its vector is the input of the network's last
 linear layer.
 """
 
@@ -23,46 +23,46 @@ from visual_summaries.summaries.store import Run
 from visual_summaries.summaries.summary import Box
 
 BATCH = 32
-"""Crops that go through the network at once."""
+"""Crops in one forward pass."""
 
 
 @dataclass(frozen=True)
-class Third:
-    """The encoder, or why there is none.
+class IndependentEncoder:
+    """The encoder, or the reason why there is none.
 
     Attributes:
-        classifier: The network; None where it is skipped.
-        reason: Why it is skipped; empty otherwise.
+        classifier: The network; None if there is none.
+        reason: Why there is none; empty otherwise.
     """
 
     classifier: Classifier | None
     reason: str = ""
 
 
-def third_encoder(run: Run, spec: str | None, device: torch.device) -> Third:
-    """A network that took no part in a run.
+def independent_encoder(run: Run, spec: str | None, device: torch.device) -> IndependentEncoder:
+    """A network that was not used in a run.
 
     Args:
         run: The run.
-        spec: As of ``--model``; without it lite0, or lite1 where the run is lite0's own.
-        device: Where it will run.
+        spec: As of ``--model``; if None, lite0, or lite1 for a run of lite0.
+        device: Device of the network.
 
     Returns:
-        The network; where none is named and the weights of neither are at hand, the reason.
+        The network; or the reason, if ``spec`` is None and the weights are not available.
 
     Raises:
-        UserError: A network that is named cannot be had, or is the one that the run explains.
+        UserError: The network ``spec`` cannot be loaded, or is the network of the run.
     """
     name = spec or ("lite1" if run.info["model"]["spec"] == "lite0" else "lite0")
     try:
         classifier = load_classifier(name, device=device)
     except UserError as error:
         if spec is None:
-            return Third(None, str(error))
+            return IndependentEncoder(None, str(error))
         raise
     if classifier.fingerprint() == run.info["model"]["fingerprint"]:
-        raise UserError(f"`encoder` {name} is the network that {run.path} explains: name another one")
-    return Third(classifier)
+        raise UserError(f"`encoder` {name} is the network of {run.path}: name another one")
+    return IndependentEncoder(classifier)
 
 
 def crop_vectors(run: Run, classifier: Classifier, tick: Tick) -> NDArray[np.float32]:
@@ -71,14 +71,16 @@ def crop_vectors(run: Run, classifier: Classifier, tick: Tick) -> NDArray[np.flo
     Args:
         run: The run.
         classifier: The encoder, inside its context.
-        tick: Called with the number of crops done and of all.
+        tick: Called with the number of crops done, and of all.
 
     Raises:
         UserError: The network has no linear layer.
     """
     linear = linear_layers(classifier)
     if not linear:
-        raise UserError(f"{classifier.spec} has no linear layer whose input could describe a crop: name another one")
+        raise UserError(
+            f"{classifier.spec} has no linear layer at its end, so no features of crops: name another `encoder`"
+        )
     width = classifier.network.get_submodule(linear[-1]).in_features
     vectors = [np.zeros((0, int(width)), np.float32)]  # type: ignore[arg-type]
     with entering(classifier.network, linear[-1]) as entered, torch.inference_mode():
@@ -96,20 +98,24 @@ def crop_vectors(run: Run, classifier: Classifier, tick: Tick) -> NDArray[np.flo
 
 
 def crop(frame: NDArray[np.uint8], box: Box, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """What lies in a box, resized: uint8 RGB (*size, 3).
+    """The content of a box, resized: uint8 RGB (*size, 3).
 
     Args:
         frame: uint8 RGB (H, W, 3).
         box: xyxy in pixels of the frame; rounded to whole ones.
-        size: (H, W) wanted.
+        size: (H, W) of the result.
 
     Raises:
-        UserError: Nothing of the frame lies in the box.
+        UserError: The box does not overlap the frame.
+
+    Examples:
+        >>> crop(np.zeros((20, 30, 3), np.uint8), (10, 5, 20, 15), (8, 8)).shape
+        (8, 8, 3)
     """
     x0, y0, x1, y1 = (max(0, round(side)) for side in box)
     inside = np.ascontiguousarray(frame[y0:y1, x0:x1])
     if not inside.size:
-        raise UserError(f"the box {box} holds nothing of a frame of {frame.shape[1]}x{frame.shape[0]} pixels")
+        raise UserError(f"the box {box} does not overlap the frame of {frame.shape[1]}x{frame.shape[0]} pixels")
     smaller = inside.shape[0] > size[0] or inside.shape[1] > size[1]
     resized = cv2.resize(inside, size[::-1], interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
     return np.asarray(resized, dtype=np.uint8)

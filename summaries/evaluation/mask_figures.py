@@ -1,4 +1,4 @@
-"""The figures of an evaluation of masks: methods beside each other, and examples as in the paper's figure 3."""
+"""The figures of an evaluation of masks: a comparison of methods, and examples as in the paper's figure 3."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from visual_summaries.summaries.evaluation.mask_methods import OWN
+from visual_summaries.summaries.evaluation.mask_metrics import MaskEvaluation, MaskMetricsRow
 from visual_summaries.summaries.evaluation.mask_tables import NAMES
-from visual_summaries.summaries.evaluation.masks import OURS, Evaluation, MethodRow
 from visual_summaries.summaries.pages.drawing import Picture, crisp_picture, heat_picture, photograph
 from visual_summaries.summaries.store import Run
 
@@ -20,14 +21,14 @@ EXAMPLES = 6
 
 _INK, _FAINT, _RULE = "#1c2024", "#68707a", "#d9dde1"
 _COLOURS = ("#0072b2", "#009e73", "#56b4e9", "#d55e00", "#cc79a7", "#e69f00", "#7a6a00", "#44494f")
-"""Of perturbations; told apart by the colour-blind (after Okabe and Ito)."""
+"""Of perturbations; a palette for colour-blind readers (after Okabe and Ito)."""
 _DPI = 150
 _FLOOR = 1e-7
-"""What is left of a class is drawn no smaller than this."""
+"""Smallest remaining probability that is drawn."""
 
 
-def figure(evaluation: Evaluation) -> Picture:
-    """What is left of the class, deletion and insertion, and shape, a line a method.
+def figure(evaluation: MaskEvaluation) -> Picture:
+    """Remaining class probability, deletion and insertion, and shape; a line for each method.
 
     Returns:
         uint8 RGB (H, W, 3).
@@ -48,13 +49,13 @@ def figure(evaluation: Evaluation) -> Picture:
         right.plot(rows[names[0]].deletion_auc, place, "o", color=_INK, markersize=6, zorder=4)
         right.plot(rows[names[0]].insertion_auc, place, "D", color=_INK, markersize=6, zorder=4)
         right.text(1.02, place, _shape(rows[names[0]]), transform=right.get_yaxis_transform(), va="center", size=10.5)
-    _dress(left, "What is left of the class, mean p / p0: less is better")
-    _dress(right, "Deletion (dots: less is better), insertion (diamonds: more)")
+    _dress(left, "Remaining class probability, mean p / p0 (lower is better)")
+    _dress(right, "Deletion (dots, lower is better), insertion (diamonds, higher)")
     left.set_xscale("log")
     left.set_ylim(len(methods) - 0.5, -0.5)
     left.set_yticks(range(len(methods)), [NAMES[method] for method in methods], size=12)
     for label, method in zip(left.get_yticklabels(), methods, strict=True):
-        label.set_fontweight("bold" if method in OURS else "normal")
+        label.set_fontweight("bold" if method in OWN else "normal")
     right.set_xlim(0, None)
     right.text(
         1.02, -0.62, "area · regions", transform=right.get_yaxis_transform(), va="bottom", color=_FAINT, size=10.5
@@ -65,7 +66,7 @@ def figure(evaluation: Evaluation) -> Picture:
         *left.get_legend_handles_labels(),
         loc="outside lower center",
         ncols=4 if len(names) > 7 else len(names),
-        title="filled: our masks were optimised against it; hollow: they never saw it",
+        title="perturbations: filled, the masks were optimised against it; hollow, they were not",
         title_fontsize=11,
         frameon=False,
         fontsize=11,
@@ -76,11 +77,11 @@ def figure(evaluation: Evaluation) -> Picture:
 
 
 def examples(runs: Sequence[Run], count: int = EXAMPLES) -> Picture:
-    """Photograph, smooth mask, crisp mask and outlined binary mask, a line an image (the paper's figure 3).
+    """Photograph, smooth mask, crisp mask and outlined binary mask; a line for each image (paper figure 3).
 
     Args:
-        runs: Runs with masks; the first image of each is shown, then the second, until there are enough.
-        count: At most so many images.
+        runs: Runs with masks; the first image of each is shown, then the second, and so on.
+        count: Number of images, at most.
 
     Returns:
         uint8 RGB (H, W, 3).
@@ -113,7 +114,7 @@ def examples(runs: Sequence[Run], count: int = EXAMPLES) -> Picture:
     return _pixels(page)
 
 
-def _style(evaluation: Evaluation, names: Sequence[str], name: str) -> dict[str, object]:
+def _style(evaluation: MaskEvaluation, names: Sequence[str], name: str) -> dict[str, object]:
     colour = _COLOURS[names.index(name) % len(_COLOURS)]
     face = colour if name in evaluation.optimised else "white"
     return {
@@ -127,7 +128,7 @@ def _style(evaluation: Evaluation, names: Sequence[str], name: str) -> dict[str,
     }
 
 
-def _shape(row: MethodRow) -> str:
+def _shape(row: MaskMetricsRow) -> str:
     return f"{row.area:.2f} · {row.regions:g}"
 
 

@@ -1,4 +1,4 @@
-"""Whether the masks of runs depend on what the network has learnt (Adebayo et al., NeurIPS 2018)."""
+"""Sanity check of masks: do they depend on the network's weights (Adebayo et al., NeurIPS 2018)?"""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from visual_summaries.masks.attribution.controls import moved
 from visual_summaries.masks.metrics.overlap import iou
 from visual_summaries.masks.networks.classifier import Classifier
 from visual_summaries.masks.networks.randomise import randomised
-from visual_summaries.summaries.evaluation.masks import batches, generator_of
+from visual_summaries.summaries.evaluation.mask_batches import batches, generator_of
 from visual_summaries.summaries.progress import Tick
 from visual_summaries.summaries.settings import Settings
 from visual_summaries.summaries.stages.find_masks import find_masks
 from visual_summaries.summaries.store import Run
 
 RANDOM_DRAWS = 100
-"""Moved masks an image, of which the mean overlap is taken."""
+"""Shifted masks an image, over which the overlap is averaged."""
 
 
 def sanity_check(
     runs: Sequence[Run], classifier: Classifier, settings: Settings, *, seed: int, tick: Tick
 ) -> dict[str, float]:
-    """Makes masks with the same options on the network with random weights, and compares.
+    """Optimises masks with the same options on the network with random weights, and compares them.
 
     Args:
         runs: Runs of the same network and options, with masks.
-        classifier: Their network, entered.
+        classifier: Their network, inside its context.
         settings: Their options.
         seed: Of the weights.
-        tick: Told of images done.
+        tick: Called with the number of images done, and of all.
 
     Returns:
-        mean_iou: mean over images of the intersection over union of those masks with the masks of the runs;
-        random_iou: the same of the runs' masks with themselves, moved elsewhere (mean of :data:`RANDOM_DRAWS` draws
-        an image); area: mean area of the masks of random weights; images; seed.
+        mean_iou: mean over images of the intersection over union of these masks and the masks of the runs;
+        random_iou: the same of the runs' masks and their shifted copies (mean of :data:`RANDOM_DRAWS` draws an
+        image), the overlap expected by chance; area: mean area of the masks of random weights; images; seed.
     """
     total = sum(len(run.ids) for run in runs)
     overlaps: list[float] = []

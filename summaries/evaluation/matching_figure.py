@@ -1,4 +1,4 @@
-"""The figure of an evaluation of matching: keypoints moved between images, and curves of the methods."""
+"""The figure of an evaluation of matching: transferred keypoints of some pairs, and PCK curves of the methods."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from visual_summaries.summaries.evaluation.matching import CURVE, Found, Row
+from visual_summaries.summaries.evaluation.matching import CURVE, MatchingEvaluation, PckRow
 from visual_summaries.summaries.evaluation.pf_willow import errors
 from visual_summaries.summaries.pages.drawing import Picture
 
@@ -26,11 +26,10 @@ _WIDE, _LINE, _TALLEST, _APART, _TITLE, _HEAD, _MARGIN = 16.0, 9.2, 2.6, 0.28, 0
 pair, the page's head, the margin."""
 
 
-def figure(found: Found) -> Picture:
+def figure(found: MatchingEvaluation) -> Picture:
     """Pairs with their keypoints on the left, curves on the right.
 
-    Of each class that pair is drawn whose share of right keypoints is the class's median: neither the best nor the
-    worst. Returns uint8 RGB (H, W, 3).
+    For each class the pair with the median fraction of correct keypoints is drawn. Returns uint8 RGB (H, W, 3).
     """
     chosen = _typical(found)
     lines = [chosen[start : start + 2] for start in range(0, len(chosen), 2)]
@@ -55,10 +54,10 @@ def figure(found: Found) -> Picture:
     heads = (
         (
             _MARGIN,
-            "Keypoints moved by the default setting",
-            "Ring: where it belongs. Dot: where it went. Red: a miss at 0.10.",
+            "Keypoints transferred with the default setting",
+            "Ring: annotated position. Dot: transferred position. Red: an error over 0.10.",
         ),
-        (left, "Keypoints moved to the right place", f"share, {row.classes} classes, {row.pairs} ordered pairs"),
+        (left, "Fraction of correct keypoints (PCK)", f"{row.classes} classes, {row.pairs} ordered pairs"),
     )
     for x, title, subtitle in heads:
         page.text(x / _WIDE, (tall - 0.32) / tall, title, size=15, weight="bold", color=_INK, va="center")
@@ -66,25 +65,25 @@ def figure(found: Found) -> Picture:
     return _pixels(page)
 
 
-def _width(found: Found, index: int) -> float:
+def _width(found: MatchingEvaluation, index: int) -> float:
     """Width of a drawn pair, by its height."""
     images = (found.pairs[index].a, found.pairs[index].b)
     return float(sum(image.pixels.shape[1] / image.pixels.shape[0] for image in images)) + _GAP
 
 
-def _typical(found: Found) -> list[int]:
-    """Per class, the pair whose share of right keypoints is the median; the first classes of the benchmark."""
-    shares: dict[str, list[tuple[float, int]]] = {}
+def _typical(found: MatchingEvaluation) -> list[int]:
+    """For each class, the pair with the median fraction of correct keypoints; the first classes of the benchmark."""
+    fractions: dict[str, list[tuple[float, int]]] = {}
     for index, (pair, moved) in enumerate(zip(found.pairs, found.moved, strict=True)):
-        share = float(np.mean(errors(moved, pair.b.keypoints) < 0.10))
-        shares.setdefault(pair.of, []).append((share, index))
-    return [sorted(ranked)[len(ranked) // 2][1] for ranked in list(shares.values())[:PAIRS]]
+        fraction = float(np.mean(errors(moved, pair.b.keypoints) < 0.10))
+        fractions.setdefault(pair.of, []).append((fraction, index))
+    return [sorted(ranked)[len(ranked) // 2][1] for ranked in list(fractions.values())[:PAIRS]]
 
 
-def _draw_pair(axes: Axes, found: Found, index: int) -> None:
-    """Both images side by side at one height, with the keypoints of A and where they went in B."""
+def _draw_pair(axes: Axes, found: MatchingEvaluation, index: int) -> None:
+    """Both images side by side at one height, with the keypoints of A and their transferred positions in B."""
     pair, moved = found.pairs[index], found.moved[index]
-    right_ones = errors(moved, pair.b.keypoints) < 0.10
+    correct = errors(moved, pair.b.keypoints) < 0.10
     start = 0.0
     for image in (pair.a, pair.b):
         height, width = image.pixels.shape[:2]
@@ -97,17 +96,17 @@ def _draw_pair(axes: Axes, found: Found, index: int) -> None:
             )
         else:
             went = moved / height + [start, 0]
-            for truth, place, right in zip(points, went, right_ones, strict=True):
+            for truth, position, right in zip(points, went, correct, strict=True):
                 if not right:
                     axes.plot(
-                        [truth[0], place[0]],
-                        [truth[1], place[1]],
+                        [truth[0], position[0]],
+                        [truth[1], position[1]],
                         color="white",
                         lw=3.2,
                         zorder=3,
                         solid_capstyle="round",
                     )
-                    axes.plot([truth[0], place[0]], [truth[1], place[1]], color="#d7191c", lw=1.7, zorder=3)
+                    axes.plot([truth[0], position[0]], [truth[1], position[1]], color="#d7191c", lw=1.7, zorder=3)
             axes.scatter(
                 points[:, 0], points[:, 1], s=110, facecolors="none", edgecolors=_INK, linewidths=3.2, zorder=4
             )
@@ -128,17 +127,15 @@ def _draw_pair(axes: Axes, found: Found, index: int) -> None:
     axes.set_ylim(1, 0)
     axes.set_aspect("auto")
     axes.set_axis_off()
-    axes.set_title(
-        f"{pair.of}   {right_ones.sum()} of {len(right_ones)} right", size=11, color=_INK, loc="left", pad=3.5
-    )
+    axes.set_title(f"{pair.of}   {correct.sum()} of {len(correct)} correct", size=11, color=_INK, loc="left", pad=3.5)
 
 
 def _colours(count: int) -> list[str]:
     return [_POINTS[index % len(_POINTS)] for index in range(count)]
 
 
-def _draw_curves(axes: Axes, rows: Sequence[Row]) -> None:
-    """PCK by threshold, of the rows that tell the story."""
+def _draw_curves(axes: Axes, rows: Sequence[PckRow]) -> None:
+    """PCK by threshold, of selected rows."""
     styles = {
         ("default",): ("#0072b2", 3.0, "-"),
         ("deep",): ("#56b4e9", 2.0, "-"),
@@ -151,20 +148,20 @@ def _draw_curves(axes: Axes, rows: Sequence[Row]) -> None:
         row = _picked(rows, kind)
         if row is None:
             continue
-        axes.plot(CURVE, row.curve, color=colour, lw=width, ls=line, label=_called(row), solid_capstyle="round")
+        axes.plot(CURVE, row.curve, color=colour, lw=width, ls=line, label=_label(row), solid_capstyle="round")
     axes.axvline(0.10, color=_RULE, lw=1.2, zorder=0)
     axes.set_xlim(0, CURVE[-1])
     axes.set_ylim(0, 1)
     axes.set_xticks([0.05, 0.1, 0.15, 0.2, 0.25, 0.3])
-    axes.set_xlabel("threshold, by the longer side of the object's box", color=_FAINT, size=11)
+    axes.set_xlabel("threshold, relative to the longer side of the object's box", color=_FAINT, size=11)
     axes.grid(axis="y", color=_RULE, lw=0.8)
     axes.tick_params(colors=_FAINT, length=0, labelsize=10.5)
     axes.spines[:].set_visible(False)
     axes.legend(loc="lower right", edgecolor="white", framealpha=0.9, fontsize=10.5, labelcolor=_INK, handlelength=1.8)
 
 
-def _picked(rows: Sequence[Row], kind: str) -> Row | None:
-    """The row of a curve: of a setting, of a rule, or the best one of a descriptor without refinement."""
+def _picked(rows: Sequence[PckRow], kind: str) -> PckRow | None:
+    """The row of a curve: of a setting, of a rule, or the best row of a descriptor with the rule "mode"."""
     if kind in ("default", "paper"):
         found = [row for row in rows if row.setting == kind]
     elif kind in ("nearest", "unmoved"):
@@ -174,7 +171,7 @@ def _picked(rows: Sequence[Row], kind: str) -> Row | None:
     return max(found, key=lambda row: row.pck["0.10"], default=None)
 
 
-def _called(row: Row) -> str:
+def _label(row: PckRow) -> str:
     boxes = {"hog": "whitened HOG", "deep": "deep", "none": ""}[row.descriptor]
     name = ", ".join(part for part in (boxes, row.method if row.method != "none" else "", row.transfer) if part)
     setting = f" ({row.setting})" if row.setting else ""

@@ -1,7 +1,7 @@
-"""PF-WILLOW, the benchmark of proposal flow (Ham et al., CVPR 2016): reading its folder, and how it counts.
+"""PF-WILLOW, the benchmark of proposal flow (Ham et al., CVPR 2016): its files, and its measure PCK.
 
-The folder holds a folder a class, and in it images, each with its keypoints beside it: NAME.png and NAME.mat with
-`pts_coord`, float (2, 10), x and y in pixels of the image. All ordered pairs of different images of a class count.
+The benchmark has a folder for each class, with images and their keypoints: NAME.png and NAME.mat with `pts_coord`,
+float (2, 10), x and y in pixels of the image. All ordered pairs of different images of a class are used.
 
 PCK, the percentage of correct keypoints: a keypoint of A moved by the flow is correct when it lies closer to B's than
 alpha * max(width, height) of the bounding box of B's keypoints, strictly, without any padding; mean over keypoints,
@@ -28,7 +28,7 @@ ALPHAS = (0.05, 0.10, 0.15)
 
 
 @dataclass(frozen=True)
-class Annotated:
+class AnnotatedImage:
     """An image with keypoints.
 
     Attributes:
@@ -43,7 +43,7 @@ class Annotated:
 
     @cached_property
     def content(self) -> str:
-        """A hash of the pixels: images that occur in several classes have the same."""
+        """A hash of the pixels; the same for an image that occurs in several classes."""
         return hashlib.sha256(repr(self.pixels.shape).encode() + self.pixels.tobytes()).hexdigest()[:16]
 
 
@@ -52,18 +52,18 @@ class Pair:
     """An ordered pair of images of one class."""
 
     of: str
-    a: Annotated
-    b: Annotated
+    a: AnnotatedImage
+    b: AnnotatedImage
 
 
-def read_benchmark(folder: Path) -> dict[str, list[Annotated]]:
+def read_benchmark(folder: Path) -> dict[str, list[AnnotatedImage]]:
     """The images of each class, classes and images in sorted order.
 
     Raises:
-        UserError: The folder is none of the benchmark, or an image or its keypoints cannot be used.
+        UserError: The folder is not the benchmark, or an image or its keypoints cannot be used.
     """
     if not folder.is_dir():
-        raise UserError(f"{folder} is no folder: give the folder of PF-WILLOW, which holds a folder a class")
+        raise UserError(f"{folder} is not a folder: give the folder of PF-WILLOW, which has a folder for each class")
     classes = {}
     for child in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
         files = sorted(path for path in child.iterdir() if path.is_file() and is_image_name(path))
@@ -71,17 +71,17 @@ def read_benchmark(folder: Path) -> dict[str, list[Annotated]]:
         if len(images) > 1:
             classes[child.name] = images
     if not classes:
-        raise UserError(f"{folder} holds no class folder with two images: give the folder of PF-WILLOW")
+        raise UserError(f"{folder} has no class folder with two images: give the folder of PF-WILLOW")
     counts = {len(image.keypoints) for images in classes.values() for image in images}
     if len(counts) > 1:
-        raise UserError(f"the images in {folder} have {sorted(counts)} keypoints: all must have equally many")
+        raise UserError(f"the images in {folder} have {sorted(counts)} keypoints: all must have the same number")
     return classes
 
 
-def _read(of: str, path: Path) -> Annotated:
+def _read(of: str, path: Path) -> AnnotatedImage:
     annotation = path.with_suffix(".mat")
     if not annotation.is_file():
-        raise UserError(f"{path} has no keypoints: {annotation.name} must lie beside it")
+        raise UserError(f"{path} has no keypoints: {annotation.name} is missing")
     try:
         photograph = read_image(path, reduce=False)  # its keypoints are in its own pixels
     except UnusableImageError as error:
@@ -90,30 +90,39 @@ def _read(of: str, path: Path) -> Annotated:
 
     try:
         points = np.asarray(io.loadmat(annotation, variable_names=["pts_coord"])["pts_coord"], dtype=np.float64)
-    except Exception as error:  # of a damaged file the reader raises whatever it stumbles over
-        raise UserError(f"{annotation} holds no keypoints, pts_coord: {error}") from None
+    except Exception as error:  # a damaged file can raise any error in the reader
+        raise UserError(f"{annotation} has no keypoints, pts_coord: {error}") from None
     if points.ndim != 2 or points.shape[0] != 2 or points.shape[1] < 2 or not np.isfinite(points).all():
         raise UserError(f"{annotation}: pts_coord is {points.shape}, not 2 x K finite numbers with K > 1")
-    return Annotated(f"{of}/{path.stem}", np.asarray(photograph.pixels), points.T)
+    return AnnotatedImage(f"{of}/{path.stem}", np.asarray(photograph.pixels), points.T)
 
 
-def ordered_pairs(classes: Mapping[str, Sequence[Annotated]]) -> list[Pair]:
-    """All ordered pairs of different images of a class."""
+def ordered_pairs(classes: Mapping[str, Sequence[AnnotatedImage]]) -> list[Pair]:
+    """All ordered pairs of different images of each class."""
     return [Pair(of, a, b) for of, images in classes.items() for a, b in permutations(images, 2)]
 
 
 def errors(moved: NDArray[np.float64], keypoints: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Distance of moved points (K, 2) to B's keypoints, by the longer side of the box around B's keypoints, (K,)."""
+    """Distances (K,) of moved points (K, 2) to B's keypoints, relative to the longer side of B's keypoint box.
+
+    Examples:
+        >>> errors(np.array([[0.0, 0.0], [10.0, 1.0]]), np.array([[0.0, 0.0], [10.0, 0.0]])).tolist()
+        [0.0, 0.1]
+    """
     longer = float((keypoints.max(axis=0) - keypoints.min(axis=0)).max())
     distance: NDArray[np.float64] = np.linalg.norm(moved - keypoints, axis=1) / longer
     return distance
 
 
 def pck(found: Mapping[str, Sequence[NDArray[np.float64]]], alpha: float) -> dict[str, float]:
-    """Share of correct keypoints of each class: mean over keypoints, then over pairs.
+    """Fraction of correct keypoints of each class: mean over keypoints, then over pairs.
 
     Args:
         found: Per class, `errors` of each pair.
         alpha: Threshold, > 0.
+
+    Examples:
+        >>> pck({"car": [np.array([0.02, 0.3]), np.array([0.02, 0.04])]}, 0.1)
+        {'car': 0.75}
     """
     return {of: float(np.mean([np.mean(one < alpha) for one in pairs])) for of, pairs in found.items()}

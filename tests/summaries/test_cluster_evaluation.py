@@ -9,7 +9,8 @@ import pytest
 from visual_summaries.clustering.metrics.stability import StabilityOptions
 from visual_summaries.masks.errors import UserError
 from visual_summaries.masks.networks.models import load_classifier
-from visual_summaries.summaries.evaluation.clusters import METHODS, evaluate, table
+from visual_summaries.summaries.evaluation.cluster_metrics import METHODS, table
+from visual_summaries.summaries.evaluation.clusters import evaluate
 from visual_summaries.summaries.evaluation.ground_truth import read_truth, score
 from visual_summaries.summaries.evaluation.independent_encoder import crop_vectors
 from visual_summaries.summaries.files import read_json

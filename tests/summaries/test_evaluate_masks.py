@@ -21,8 +21,11 @@ from visual_summaries.masks.perturbation.schedule import preset
 from visual_summaries.summaries import pipeline
 from visual_summaries.summaries.cli import main
 from visual_summaries.summaries.cli.run import model_record
+from visual_summaries.summaries.evaluation.mask_batches import optimised_against
+from visual_summaries.summaries.evaluation.mask_methods import METHODS, OWN
+from visual_summaries.summaries.evaluation.mask_metrics import PERTURBATIONS
 from visual_summaries.summaries.evaluation.mask_tables import aligned
-from visual_summaries.summaries.evaluation.masks import METHODS, OURS, PERTURBATIONS, evaluate, optimised_against
+from visual_summaries.summaries.evaluation.masks import evaluate
 from visual_summaries.summaries.files import write_json, write_npz, write_png
 from visual_summaries.summaries.settings import Settings
 from visual_summaries.summaries.stages.prefetch import read_ahead
@@ -209,7 +212,7 @@ def test_the_thresholded_smooth_mask_by_hand(found, runs, folder, perturbation):
 
 def test_all_that_is_compared_has_the_area_of_the_binary_mask(found):
     area = rows_of(found, "binary")["area"]
-    for method in METHODS[len(OURS) :]:
+    for method in METHODS[len(OWN) :]:
         assert rows_of(found, method)["area"] == pytest.approx(area, abs=1e-6)
     assert rows_of(found, "disc")["regions"] == 1
 
@@ -292,7 +295,7 @@ def test_the_stage_counts_them_too(folder, tmp_path):
     found = json.loads((tmp_path / "out" / "masks.json").read_text())
     assert found["perturbations"]["optimised"] == []  # nobody knows
     assert found["sanity"] is None
-    assert [row["method"] for row in found["rows"]] == [m for m in OURS for _ in PERTURBATIONS]
+    assert [row["method"] for row in found["rows"]] == [m for m in OWN for _ in PERTURBATIONS]
     assert {one["mask"] for one in found["collapsed"]["images"]} == {"empty", "full"}
 
 
@@ -300,7 +303,7 @@ def test_the_stage_counts_them_too(folder, tmp_path):
 
 
 def test_a_vision_transformer(tmp_path, folder, monkeypatch):
-    monkeypatch.setattr("visual_summaries.summaries.evaluation.masks.PERTURBATIONS", ("blur:10",))
+    monkeypatch.setattr("visual_summaries.summaries.evaluation.mask_metrics.PERTURBATIONS", ("blur:10",))
     monkeypatch.setattr("visual_summaries.masks.metrics.faithfulness.fractions", lambda: [0.0, 1.0])
     home = tmp_path / "photos"
     home.mkdir()
@@ -313,7 +316,7 @@ def test_a_vision_transformer(tmp_path, folder, monkeypatch):
     assert "not laid out as" in found["skipped"][0]["reason"]
     assert {row["method"] for row in found["rows"]} == set(METHODS) - {"gradcam"}
     assert found["sanity"]["images"] == 1
-    assert "Grad-CAM was left out" in (tmp_path / "out" / "table.md").read_text()
+    assert "Grad-CAM was skipped" in (tmp_path / "out" / "table.md").read_text()
 
 
 def test_wrong_use_is_one_line_that_says_what_to_do(runs, copy, tmp_path, capfd):

@@ -15,8 +15,9 @@ import pytest
 
 from visual_summaries.masks.networks.models import load_classifier
 from visual_summaries.summaries.cli import main
+from visual_summaries.summaries.evaluation.cluster_metrics import METHODS
 from visual_summaries.summaries.evaluation.cluster_page import MEASURES
-from visual_summaries.summaries.evaluation.clusters import METHODS, evaluate
+from visual_summaries.summaries.evaluation.clusters import evaluate
 from visual_summaries.summaries.evaluation.ground_truth import read_keypoints
 from visual_summaries.summaries.evaluation.independent_encoder import crop_vectors
 from visual_summaries.summaries.files import read_json, write_json

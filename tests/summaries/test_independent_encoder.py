@@ -1,4 +1,4 @@
-"""The third encoder: which network it is, and its vectors of what lies in the boxes of parts."""
+"""The independent encoder: which network it is, and its vectors of what lies in the boxes of parts."""
 
 import importlib.util
 
@@ -8,7 +8,7 @@ import torch
 
 from visual_summaries.masks.errors import UserError
 from visual_summaries.masks.networks.models import load_classifier
-from visual_summaries.summaries.evaluation.independent_encoder import BATCH, crop, crop_vectors, third_encoder
+from visual_summaries.summaries.evaluation.independent_encoder import BATCH, crop, crop_vectors, independent_encoder
 
 
 def test_vectors_are_what_enters_the_last_linear_layer(planted, encoder):
@@ -43,14 +43,14 @@ def test_the_encoder_is_none_that_took_part(planted, encoder, monkeypatch):
         "visual_summaries.summaries.evaluation.independent_encoder.load_classifier",
         lambda name, device: asked.append(name) or Stub("1"),
     )
-    third_encoder(run, None, torch.device("cpu"))
+    independent_encoder(run, None, torch.device("cpu"))
     run.info["model"]["spec"] = "lite0"
-    third_encoder(run, None, torch.device("cpu"))
-    third_encoder(run, "timm:resnet18", torch.device("cpu"))
+    independent_encoder(run, None, torch.device("cpu"))
+    independent_encoder(run, "timm:resnet18", torch.device("cpu"))
     assert asked == ["lite0", "lite1", "timm:resnet18"]
     run.info["model"]["fingerprint"] = "1"
     with pytest.raises(UserError, match="is the network that"):
-        third_encoder(run, "lite0", torch.device("cpu"))
+        independent_encoder(run, "lite0", torch.device("cpu"))
 
 
 class Stub:
@@ -67,11 +67,11 @@ def test_no_package_with_weights_is_a_reason_and_a_named_encoder_an_error(plante
         "importlib.util.find_spec", lambda name, *rest: None if name.startswith("efficientnet_") else find(name, *rest)
     )
     run = planted().run
-    third = third_encoder(run, None, torch.device("cpu"))
-    assert third.classifier is None
-    assert "visual-summaries[lite]" in third.reason
+    encoder = independent_encoder(run, None, torch.device("cpu"))
+    assert encoder.classifier is None
+    assert "visual-summaries[lite]" in encoder.reason
     with pytest.raises(UserError, match="lite1"):
-        third_encoder(run, "lite1", torch.device("cpu"))
+        independent_encoder(run, "lite1", torch.device("cpu"))
 
 
 def test_a_network_without_linear_layers_is_refused(planted, encoder):
