@@ -112,7 +112,7 @@ def test_a_crop_of_nothing_is_refused():
     frame = np.zeros((20, 30, 3), np.uint8)
     assert crop(frame, (25, 15, 30, 20), (8, 8)).shape == (8, 8, 3)
     for box in ((30, 0, 40, 10), (5, 5, 5, 9), (0, 25, 10, 30)):
-        with pytest.raises(UserError, match="holds nothing of a frame of 30x20"):
+        with pytest.raises(UserError, match="does not overlap the frame of 30x20"):
             crop(frame, box, (8, 8))
 
 

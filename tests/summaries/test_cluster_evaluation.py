@@ -55,7 +55,7 @@ def test_summaries_of_mixed_parts_are_no_better_than_random(planted, encoder):
     case = planted(mixed)
     truth = read_truth(case.run, case.truth)
     found = evaluate(case.run, truth=truth, vectors=vectors_of(case.run, encoder), options=QUICK)
-    own, random, kmeans, _ = (row.figures for row in found.rows)
+    own, random, kmeans, _ = (row.metrics for row in found.rows)
     assert own.purity == pytest.approx(random.purity, abs=0.12)
     assert own.consistency == 0
     assert 1 - kmeans.cohesion < 0.2 * (1 - own.cohesion)
@@ -86,7 +86,7 @@ def test_the_same_seed_gives_the_same_and_another_seed_other_chance(planted, enc
 
 def test_coverage_is_that_of_kept_summaries(planted):
     case = planted([[(image, 0) for image in range(6)]])
-    row = evaluate(case.run, options=QUICK).rows[0].figures
+    row = evaluate(case.run, options=QUICK).rows[0].metrics
     assert row.coverage == 6 / 8
     assert row.mask_coverage == pytest.approx(6 / 32, abs=1e-9)  # every part is 30 x 30
 
@@ -104,8 +104,8 @@ def test_scores_for_scripts_are_those_of_the_command(planted):
     case = planted([[(image, image % 2) for image in range(8)], [(image, 3) for image in range(5)]])
     own, random = score(case.run, case.truth, seed=5)
     found = evaluate(case.run, truth=read_truth(case.run, case.truth), options=QUICK, seed=5)
-    assert own.purity == found.rows[0].figures.purity == 0.75
-    assert random.purity == found.rows[1].figures.purity
+    assert own.purity == found.rows[0].metrics.purity == 0.75
+    assert random.purity == found.rows[1].metrics.purity
     assert {number: one.part for number, one in own.majorities.items()} == {0: "bow", 1: "hull"}
 
 

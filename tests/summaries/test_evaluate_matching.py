@@ -113,7 +113,7 @@ def test_keypoints_that_cannot_be_read_are_one_line(benchmark: Path, tmp_path: P
     shutil.copytree(benchmark, tmp_path / "copy")
     file = next((tmp_path / "copy").rglob("*.mat"))
     file.write_bytes(data)
-    with pytest.raises(UserError, match="holds no keypoints"):
+    with pytest.raises(UserError, match="has no keypoints"):
         read_benchmark(tmp_path / "copy")
 
 
@@ -122,4 +122,4 @@ def test_wrong_use_is_one_line(benchmark: Path, tmp_path: Path, capsys: pytest.C
     assert command(tmp_path / "nowhere", tmp_path) == 2
     lines = capsys.readouterr().err.strip().split("\n")
     assert "--proposals is 0" in lines[0]
-    assert "is no folder" in lines[1]
+    assert "is not a folder" in lines[1]

@@ -36,7 +36,7 @@ def test_a_watermark_is_a_landmark_but_none_of_the_object(planted, tmp_path):
         differ += read_truth(case.run, case.truth).landmarks[image].extent.tolist() != expected
     assert differ > 0
     found = evaluate(case.run, truth=truth, options=StabilityOptions(seeds=1, samples=4))
-    assert found.rows[0].figures.recall == 1
+    assert found.rows[0].metrics.recall == 1
 
 
 def test_truth_that_is_not_there(planted, tmp_path):
@@ -95,11 +95,11 @@ def test_keypoints_are_moved_into_the_frame(planted, tmp_path, resize, size):
             assert points[f"keypoint {k + 1}"] == pytest.approx(centre, abs=0.35)
         assert ((truth.landmarks["i0"].extent >= 0) & (truth.landmarks["i0"].extent <= 32)).all()
     Image.fromarray(pixels[:-1]).save(folder / "i2.png")
-    with pytest.raises(UserError, match="does not hold i2"):
+    with pytest.raises(UserError, match="does not contain i2"):
         read_keypoints(Run(run.path), folder)
     with pytest.raises(UserError, match="give the folder of PF-WILLOW"):
         read_keypoints(Run(run.path), tmp_path / "nowhere")
     Image.fromarray(pixels).save(folder / "i2.png")
     folder.rename(folder.with_name("ship"))
-    with pytest.raises(UserError, match="holds no class 'boat'"):
+    with pytest.raises(UserError, match="has no class 'boat'"):
         read_keypoints(Run(run.path), tmp_path / "pf")

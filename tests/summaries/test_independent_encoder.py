@@ -49,7 +49,7 @@ def test_the_encoder_is_none_that_took_part(planted, encoder, monkeypatch):
     independent_encoder(run, "timm:resnet18", torch.device("cpu"))
     assert asked == ["lite0", "lite1", "timm:resnet18"]
     run.info["model"]["fingerprint"] = "1"
-    with pytest.raises(UserError, match="is the network that"):
+    with pytest.raises(UserError, match="is the network of"):
         independent_encoder(run, "lite0", torch.device("cpu"))
 
 

@@ -71,10 +71,10 @@ def test_means_are_over_keypoints_then_pairs() -> None:
     ("damage", "message"),
     [
         (lambda folder: (folder / "a" / "x.mat").unlink(), "has no keypoints: x.mat"),
-        (lambda folder: (folder / "a" / "x.mat").write_bytes(b"nothing"), "holds no keypoints"),
-        (lambda folder: savemat(folder / "a" / "x.mat", {"other": POINTS}), "holds no keypoints"),
+        (lambda folder: (folder / "a" / "x.mat").write_bytes(b"nothing"), "has no keypoints"),
+        (lambda folder: savemat(folder / "a" / "x.mat", {"other": POINTS}), "has no keypoints"),
         (lambda folder: savemat(folder / "a" / "x.mat", {"pts_coord": POINTS.T}), "3, 2"),
-        (lambda folder: savemat(folder / "a" / "x.mat", {"pts_coord": POINTS[:, :2]}), "equally many"),
+        (lambda folder: savemat(folder / "a" / "x.mat", {"pts_coord": POINTS[:, :2]}), "the same number"),
         (lambda folder: (folder / "a" / "x.png").write_bytes(b"nothing"), "cannot be used"),
         (lambda folder: [file.unlink() for file in (folder / "a").iterdir()], "no class folder"),
     ],
@@ -89,7 +89,7 @@ def test_what_is_no_benchmark_is_one_clear_line(damage, message: str, tmp_path: 
 
 
 def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is no folder"):
+    with pytest.raises(UserError, match="is not a folder"):
         read_benchmark(tmp_path / "nowhere")
 
 
