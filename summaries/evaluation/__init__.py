@@ -1,1 +1,1 @@
-"""Evaluations, each beside its page or figure."""
+"""Evaluations of masks, matching and clusters, with their tables, figures and pages."""

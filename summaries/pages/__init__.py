@@ -1,1 +1,1 @@
-"""What people look at: the gallery, sheets and pictures."""
+"""Pages and pictures: the gallery, sheets, and drawing."""

@@ -1,10 +1,9 @@
-"""How masks and summaries are drawn: arrays in, uint8 pictures out.
+"""Drawing of masks and summaries: arrays in, uint8 pictures out.
 
-A member of a summary is drawn as in the paper (its figures of visual summaries): what lies outside the mask's
-regions is greyed but stays readable, the regions are outlined in cyan, and the part, the box cut by the mask, is
-enclosed by its convex hull in red. Small frames are enlarged before anything is drawn, and lines and edges are
-drawn on a canvas twice as fine and averaged down, so that they come out smooth. Sheets are in
-:mod:`summaries.pages.sheet`.
+A member of a summary is drawn as in the paper's figures: the image is grey outside the salient regions, the regions
+have a cyan outline, and the convex hull of the part (the salient pixels in its box) has a red outline. Small frames are
+enlarged first. Lines and edges are drawn at twice the resolution and averaged (anti-aliasing). Sheets are in
+`summaries.pages.sheet`.
 """
 
 from __future__ import annotations
@@ -23,13 +22,18 @@ Polygon = npt.NDArray[np.int32]
 CYAN = (0, 190, 218)
 RED = (226, 35, 46)
 SIDE = 448
-"""Long side to which frames are enlarged, in pixels; larger frames stay as they are."""
+"""Long side to which frames are enlarged, in pixels; larger frames are not changed."""
 FINE = 2
-"""Subpixels a pixel, each way, in which lines and edges are drawn."""
+"""Supersampling factor, along each side, for lines and edges."""
 
 
 def drawing_scale(frame: Picture) -> float:
-    """The factor that brings the long side of a frame (H, W, 3) to :data:`SIDE`; never below 1."""
+    """The factor that enlarges the long side of a frame (H, W, 3) to :data:`SIDE`; at least 1.
+
+    Examples:
+        >>> drawing_scale(np.zeros((112, 224, 3), np.uint8)), drawing_scale(np.zeros((900, 900, 3), np.uint8))
+        (2.0, 1.0)
+    """
     return max(1.0, SIDE / float(max(frame.shape[:2])))
 
 
@@ -38,10 +42,10 @@ def photograph(frame: Picture, scale: float | None = None) -> Picture:
 
     Args:
         frame: uint8 RGB (H, W, 3).
-        scale: Factor of enlargement; None brings the long side to :data:`SIDE`.
+        scale: Factor of enlargement; None enlarges the long side to :data:`SIDE`.
 
     Returns:
-        uint8 RGB (round(scale * H), round(scale * W), 3), as for every picture of this module.
+        uint8 RGB (round(scale * H), round(scale * W), 3), like every picture of this module.
     """
     scale = drawing_scale(frame) if scale is None else scale
     height, width = (max(1, round(side * scale)) for side in frame.shape[:2])
@@ -51,13 +55,12 @@ def photograph(frame: Picture, scale: float | None = None) -> Picture:
 
 
 def member_picture(frame: Picture, mask: npt.NDArray[np.bool_], box: Box, scale: float | None = None) -> Picture:
-    """A member of a summary: surroundings greyed, regions outlined in cyan, the part's hull in red.
+    """A member of a summary: regions outlined in cyan, grey outside, the part's hull in red.
 
     Args:
         frame: uint8 RGB (H, W, 3).
         mask: bool (H, W), true = salient.
-        box: The part, xyxy in pixels of the frame, half open. Where it meets no salient pixel, the box itself is
-            drawn.
+        box: The part, xyxy in pixels of the frame, half open. If it has no salient pixel, the box itself is drawn.
         scale: As in :func:`photograph`.
     """
     large = photograph(frame, scale)
@@ -72,7 +75,7 @@ def member_picture(frame: Picture, mask: npt.NDArray[np.bool_], box: Box, scale:
 
 
 def crisp_picture(frame: Picture, binary: npt.NDArray[np.bool_], scale: float | None = None) -> Picture:
-    """A crisp mask: what it leaves out greyed, its regions outlined in cyan.
+    """A crisp mask: its regions outlined in cyan, grey outside.
 
     Args:
         frame: uint8 RGB (H, W, 3).
@@ -85,7 +88,7 @@ def crisp_picture(frame: Picture, binary: npt.NDArray[np.bool_], scale: float | 
 
 
 def heat_picture(frame: Picture, smooth: npt.NDArray[np.floating], scale: float | None = None) -> Picture:
-    """A smooth mask over the greyed frame, in a perceptually uniform colour map; where it is 0, nothing is laid.
+    """A smooth mask over the grey frame, in a perceptually uniform colour map; transparent where it is 0.
 
     Args:
         frame: uint8 RGB (H, W, 3).
@@ -112,11 +115,11 @@ def _grey(picture: Picture) -> npt.NDArray[np.float32]:
 
 
 def _fine_mask(mask: npt.NDArray[np.bool_], picture: Picture) -> npt.NDArray[np.bool_]:
-    """The mask on the fine canvas of a picture, the stairs of its pixels smoothed; bool (FINE * H, FINE * W)."""
+    """The mask at the resolution of the fine canvas, with smoothed edges; bool (FINE * H, FINE * W)."""
     height, width = (FINE * side for side in picture.shape[:2])
     fine = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
     blurred = cv2.GaussianBlur(fine, (0, 0), 0.8 * width / mask.shape[1])  # 0.8 pixels of the frame
-    return np.asarray((blurred > 0.5) | (fine > 0.95))  # the second: regions and bridges one pixel wide stay
+    return np.asarray((blurred > 0.5) | (fine > 0.95))  # the second keeps regions one pixel wide
 
 
 def _contours(fine: npt.NDArray[np.bool_]) -> list[Polygon]:
@@ -125,7 +128,7 @@ def _contours(fine: npt.NDArray[np.bool_]) -> list[Polygon]:
 
 
 def _hull(fine: npt.NDArray[np.bool_], box: npt.NDArray[np.floating]) -> Polygon:
-    """Convex hull (K, 1, 2) of the salient pixels in a box, both on the fine canvas; else the box's corners."""
+    """Convex hull (K, 1, 2) of the salient pixels in a box, on the fine canvas; without any, the box's corners."""
     height, width = fine.shape
     x0, x1 = (int(x) for x in np.clip(np.rint(box[[0, 2]]), 0, width))
     y0, y1 = (int(y) for y in np.clip(np.rint(box[[1, 3]]), 0, height))
@@ -137,22 +140,22 @@ def _hull(fine: npt.NDArray[np.bool_], box: npt.NDArray[np.floating]) -> Polygon
 
 
 def _greyed(picture: Picture, fine: npt.NDArray[np.bool_]) -> Picture:
-    """The picture with what lies outside the mask greyed."""
+    """The picture, grey outside the mask."""
     inside = _averaged(fine.astype(np.uint8) * 255, picture)
     return _rounded(picture * inside + _grey(picture) * (1 - inside))
 
 
 def _averaged(fine: npt.NDArray[np.uint8], picture: Picture) -> npt.NDArray[np.float32]:
-    """A layer of the fine canvas on the picture's pixels, float32 (H, W, 1) in [0, 1]."""
+    """A layer of the fine canvas averaged to the picture's pixels, float32 (H, W, 1) in [0, 1]."""
     size = (picture.shape[1], picture.shape[0])
     small = cv2.resize(fine, size, interpolation=cv2.INTER_AREA)[..., None]
     return np.asarray(small / np.float32(255), np.float32)
 
 
 def _paint(picture: Picture, fine: npt.NDArray[np.uint8], colour: tuple[int, int, int], opacity: float) -> Picture:
-    """Lays a colour over the picture where a layer of the fine canvas, 0 to 255, says so."""
+    """Blends a colour over the picture; a layer of the fine canvas, 0 to 255, is the opacity."""
     alpha = opacity * _averaged(fine, picture)[..., 0]
-    covered = alpha > 0  # lines cover little of a picture
+    covered = alpha > 0  # only these pixels change
     alpha = alpha[covered][:, None]
     painted = picture.copy()
     painted[covered] = _rounded(picture[covered] * (1 - alpha) + np.array(colour, np.float32) * alpha)
@@ -160,7 +163,7 @@ def _paint(picture: Picture, fine: npt.NDArray[np.uint8], colour: tuple[int, int
 
 
 def _outline(picture: Picture, polygons: list[Polygon], colour: tuple[int, int, int], thickness: float) -> Picture:
-    """Closed lines with a faint light rim, which sets them off from a dark photograph; in pixels of the picture."""
+    """Closed lines with a light rim, for contrast with dark photographs; thickness in pixels of the picture."""
     for line, opacity, extra in (((255, 255, 255), 0.55, 2.0), (colour, 1.0, 0.0)):
         canvas = np.zeros((FINE * picture.shape[0], FINE * picture.shape[1]), np.uint8)
         cv2.polylines(canvas, polygons, True, 255, round(FINE * (thickness + extra)), cv2.LINE_AA)

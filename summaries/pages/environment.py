@@ -1,7 +1,7 @@
-"""The environment of the pages' templates: the filters they share, and their compiled code, kept between processes.
+"""The template environment of the pages: shared filters, and a cache of compiled templates.
 
-Compiling the templates takes longer than rendering a page. The compiled code is kept in the user's cache folder, never
-beside a run: code that comes with data is not executed.
+Compiling the templates takes longer than rendering a page. The compiled code is cached in the user's cache folder,
+never in a run folder: code in a folder that was received from others is not executed.
 """
 
 from __future__ import annotations
@@ -19,13 +19,16 @@ from visual_summaries.summaries.pages import wording
 from visual_summaries.summaries.pages.gallery_pictures import PICTURES, file_key, part_name, photo_name, sheet_name
 
 VERSION = 1
-"""Raised by whoever changes the options of the environment, on which the compiled code depends."""
+"""Raised with every change of the environment's options, because the compiled code depends on them."""
 
 _log = logging.getLogger(__name__)
 
 
 def environment(*folders: Path) -> jinja2.Environment:
-    """The templates of the pages, those of further folders, and the filters they share.
+    """The template environment of the pages.
+
+    Args:
+        folders: Further folders of templates.
 
     Examples:
         >>> environment().from_string("{{ name }}").render(name="<b>")
@@ -54,20 +57,20 @@ def environment(*folders: Path) -> jinja2.Environment:
 
 
 class TemplateCache(jinja2.FileSystemBytecodeCache):
-    """Compiled templates in a folder; where it cannot be written, templates are compiled each time.
+    """A cache of compiled templates in a folder; if it cannot be written, templates are compiled every time.
 
-    A file belongs to one source, one version of Jinja and one :data:`VERSION`: another one never loads it.
+    A file is valid for one source, one version of Jinja and one :data:`VERSION`.
 
     Args:
-        folder: Made where it is not there.
+        folder: The folder; created if it does not exist.
     """
 
     def __init__(self, folder: Path) -> None:
         super().__init__(str(folder), f"%s-{VERSION}-jinja{importlib.metadata.version('jinja2')}")
 
     def load_bytecode(self, bucket: Bucket) -> None:
-        """Reads the compiled code of a template, where it is there."""
-        with suppress(OSError):  # the template is compiled, and writing its code tells why that is not kept
+        """Reads the compiled code of a template, if it is cached."""
+        with suppress(OSError):  # the template is compiled; an unusable folder is logged when its code is written
             super().load_bytecode(bucket)
 
     def dump_bytecode(self, bucket: Bucket) -> None:

@@ -1,9 +1,8 @@
 """The gallery of a run, a page that opens from disk without a server or network, and an overview of several runs.
 
-Pages and pictures hold no date and no absolute path: the same run folder gives the same bytes. Pictures are drawn
-one image at a time, so that a run of any length fits in memory. Everything that comes from a run, names and ids
-above all, is escaped by the templates; file names of pictures are made from part numbers and from what is safe
-in an id.
+Pages and pictures contain no date and no absolute path: the same run folder gives the same bytes. Pictures are drawn
+one image at a time, so memory does not grow with the run. The templates escape everything that comes from a run; file
+names of pictures are made of part numbers and safe characters of image ids.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Overview:
-    """What both pages say of a run as a whole; means over the images with masks, NaN where there are none.
+    """The values of a whole run on both pages; means over the images with masks, NaN if there are none.
 
     The attribution is empty for masks that were optimised or made elsewhere.
     """
@@ -60,12 +59,12 @@ class Overview:
 def write_gallery(run: Run, progress: Progress | None = None, *, fresh: bool = False) -> Path:
     """Writes ``gallery/index.html``, the pictures beside it, and a sheet ``summary-NN.png`` per kept summary.
 
-    Pictures and sheets of a previous gallery that show the same are kept, those that are no longer used are removed.
+    Pictures and sheets of a previous gallery are kept if they have not changed, and removed if they are no longer used.
 
     Args:
         run: A run whose masks and clustering are done.
-        progress: Called with the number of images and sheets done and of all.
-        fresh: Whether all pictures are drawn anew.
+        progress: Called with the number of images and sheets done, and of all.
+        fresh: Whether all pictures are drawn again.
 
     Returns:
         The path of the page.
@@ -107,8 +106,8 @@ def write_index(root: Path, runs: Sequence[Run]) -> Path:
     """Writes ``index.html``, the overview of several runs whose galleries are written.
 
     Args:
-        root: The folder of the page; the runs usually lie in it.
-        runs: The runs, in the order in which they are shown.
+        root: The folder of the page; usually it contains the runs.
+        runs: The runs, in the order of the page.
 
     Returns:
         The path of the page.
@@ -135,14 +134,14 @@ def write_index(root: Path, runs: Sequence[Run]) -> Path:
 
 def _skipped(run: Run) -> list[tuple[str, str]]:
     """Images without masks and why."""
-    reasons = [(row.id, row.reason or "no reason is on record") for row in run.images if row.status != "ok"]
-    return reasons + [(image, "it has no masks yet") for image in run.ids if image not in run.masks]
+    reasons = [(row.id, row.reason or "no reason recorded") for row in run.images if row.status != "ok"]
+    return reasons + [(image, "no masks yet") for image in run.ids if image not in run.masks]
 
 
 def _why_none(pruned: Sequence[Summary]) -> str:
-    """Why a page shows no summaries, in a sentence or two."""
+    """Why a page shows no summaries."""
     if not pruned:
-        return "The matching found no group of parts: there are too few images with masks, or too few parts alike."
-    counts = Counter(s.reason or "no reason is on record" for s in pruned).most_common(3)
+        return "No cluster was found: there are too few images with masks, or too few similar parts."
+    counts = Counter(s.reason or "no reason recorded" for s in pruned).most_common(3)
     reasons = "; ".join(f"{reason} ({count})" if count > 1 else reason for reason, count in counts)
-    return f"Clusters that were found and pruned: {len(pruned)}. Most frequent reasons: {reasons}."
+    return f"All {len(pruned)} clusters were pruned. Most frequent reasons: {reasons}."

@@ -1,9 +1,9 @@
-"""The pictures of a gallery and its sheets, drawn once: those that show the same as before are kept.
+"""The pictures of a gallery and its sheets; pictures whose content has not changed are not drawn again.
 
-Every picture has a key, a hash of what it shows: frame, masks, boxes, figures. ``work/gallery.json`` holds the keys of
-the pictures that are there. A picture is taken off the record before it is drawn, and put on it when all are, so that
-after a kill none is kept that shows something else. The title of a sheet is apart from its key: naming a summary
-writes the title anew, and draws nothing.
+Every picture has a key, a hash of its content: frame, masks, boxes, values. ``work/gallery.json`` lists the keys of the
+existing pictures. An entry is removed before its picture is drawn and added after all are drawn, so an interrupted
+gallery never keeps an outdated picture. The title of a sheet is not part of its key: when a summary is named, only the
+title is redrawn.
 """
 
 from __future__ import annotations
@@ -32,13 +32,14 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 
 PICTURES = "pictures"
-"""Their folder, beside the page."""
+"""Folder of the pictures, next to the page."""
 
 LEVEL = 1
-"""Compression of sheets: a third of the time of the usual 6, which is most of what naming takes, for a fifth more."""
+"""PNG compression level of sheets: a third of the time of the default 6, for files a fifth larger. Most of the time of
+`name` is compression."""
 
-VERSION = 1
-"""Raised by whoever changes what pictures or sheets look like."""
+VERSION = 2
+"""Raised with every change of how pictures or sheets look."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,8 @@ class Drawn:
     """``work/gallery.json``.
 
     Attributes:
-        keys: Key of each picture and sheet that is there, by its path in the run folder.
-        titles: Title of each sheet, likewise.
+        keys: Key of each existing picture and sheet, by its path in the run folder.
+        titles: Title of each sheet, by its path.
     """
 
     keys: dict[str, str] = field(default_factory=dict)
@@ -62,14 +63,14 @@ def draw(
     fresh: bool = False,
     progress: Progress | None = None,
 ) -> None:
-    """Draws what is not there yet, and removes pictures and sheets of a previous gallery that are no longer used.
+    """Draws missing and changed pictures, and removes those that are no longer used.
 
     Args:
         run: A run whose masks and clustering are done.
         images: Ids of the images that are shown.
         sheets: Summaries that have a sheet.
-        fresh: Whether all is drawn anew.
-        progress: Called with the number of images and sheets done and of all.
+        fresh: Whether everything is drawn again.
+        progress: Called with the number of images and sheets done, and of all.
     """
     told, total = progress or (lambda done, total: None), len(images) + len(sheets)
     shown: dict[str, list[Member]] = {image: [] for image in images}
@@ -106,10 +107,10 @@ def draw(
 
 
 def _there(run: Run, keys: Mapping[str, str]) -> Drawn:
-    """Those pictures that are there and show what they should."""
+    """The existing pictures whose content has not changed."""
     try:
         drawn = read_json(inside(run.path, "work", "gallery.json"), Drawn)
-    except UserError:  # there is none, or it is damaged: all is drawn
+    except UserError:  # missing or damaged: everything is drawn
         return Drawn()
     same = {name: key for name, key in drawn.keys.items() if keys.get(name) == key and (run.path / name).is_file()}
     return Drawn(same, {name: title for name, title in drawn.titles.items() if name in same})
@@ -120,7 +121,7 @@ def _write(run: Run, drawn: Drawn) -> None:
 
 
 def _content(run: Run, image: str) -> str:
-    """A hash of what pictures of an image are drawn from."""
+    """A hash of the files that pictures of an image are drawn from."""
     masks = [run.path / "masks" / f"{image}{suffix}" for suffix in (".npz", ".png")]
     return digest([VERSION, *(hash_file(path) for path in (frame_path(run.path, image), *masks))])
 
@@ -133,7 +134,7 @@ def _picture_keys(image: str, content: str, members: Sequence[Member]) -> dict[s
 
 
 def _pictures(run: Run, image: str, members: Sequence[Member]) -> dict[str, Callable[[], Picture]]:
-    """What draws the pictures of an image, by path: photograph, masks, and the parts that clusters hold."""
+    """Functions that draw the pictures of an image, by path: photograph, masks, and parts of clusters."""
     from visual_summaries.summaries.pages.drawing import crisp_picture, heat_picture, member_picture, photograph
 
     folder, frame, masks = f"gallery/{PICTURES}", run.frame(image), run.mask(image)
@@ -148,13 +149,13 @@ def _pictures(run: Run, image: str, members: Sequence[Member]) -> dict[str, Call
 
 
 def _sheet_key(run: Run, summary: Summary, contents: Mapping[str, str]) -> str:
-    """The key of a sheet, whatever its title."""
+    """The key of a sheet; it does not depend on the title."""
     members = summary.members[:MEMBERS]
     return digest([_facts(run, summary), [(one.image, contents[one.image], one.box) for one in members]])
 
 
 def _sheet(run: Run, summary: Summary, known: bool) -> Image.Image:
-    """The sheet of a summary; where it is known but for its title, this alone is written anew."""
+    """The sheet of a summary; if only its title has changed, only the title is redrawn."""
     if known:
         try:
             page = open_png(inside(run.path, sheet_name(summary)), "RGB")
@@ -171,7 +172,7 @@ def _sheet(run: Run, summary: Summary, known: bool) -> Image.Image:
 
 
 def _facts(run: Run, summary: Summary) -> str:
-    """The line of figures on a sheet."""
+    """The line of values on a sheet."""
     count = len(summary.members)
     shown = f", {MEMBERS} shown" if count > MEMBERS else ""
     facts = (
@@ -184,28 +185,38 @@ def _facts(run: Run, summary: Summary) -> str:
 
 
 def file_key(image: str) -> str:
-    """What is safe of an id, in file names and URLs alike, with a digest that keeps keys apart."""
+    """An image id with only characters that are safe in file names and URLs, and a digest that keeps it unique.
+
+    Examples:
+        >>> file_key("a/b c")
+        'a-b-c-9bd3b2a6'
+    """
     safe = re.sub(r"[^A-Za-z0-9]+", "-", image)[:40].strip("-")
     return f"{safe or 'image'}-{hashlib.sha256(image.encode()).hexdigest()[:8]}"
 
 
 def photo_name(image: str, kind: str) -> str:
-    """File of a picture of an image: photo, smooth or crisp."""
+    """File name of a picture of an image: photo, smooth or crisp."""
     return f"{file_key(image)}-{kind}.jpg"
 
 
 def part_name(part: int) -> str:
-    """File of the picture of a part."""
+    """File name of the picture of a part.
+
+    Examples:
+        >>> part_name(7)
+        'part-00007.jpg'
+    """
     return f"part-{part:05d}.jpg"
 
 
 def sheet_name(summary: Summary) -> str:
-    """File of the sheet of a summary."""
+    """File name of the sheet of a summary."""
     return f"summary-{summary.summary:02d}.png"
 
 
 def jpeg(picture: Picture) -> bytes:
-    """A picture as it stands in a page."""
+    """A picture as JPEG bytes, for pages."""
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, format="JPEG", quality=88, optimize=True)
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""One picture of a summary for a paper or a slide: a title, a line of figures, and a grid of its members."""
+"""A sheet: one picture of a summary for a paper or slides, with a title, a line of values and a grid of members."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from visual_summaries.summaries.pages.drawing import Picture
 
 MEMBERS = 10
-"""Members a sheet has room for; the paper's reference code shows as many."""
+"""Members on a sheet, at most; as in the paper's reference code."""
 
 _CELL, _GAP, _MARGIN, _CAPTION = 360, 28, 56, 44
-_SUBTITLE = _MARGIN + 48  # where it begins, and the title's room ends
+_SUBTITLE = _MARGIN + 48  # its top, and the bottom of the title
 _INK, _FAINT, _PAPER = (28, 32, 36), (104, 112, 120), (255, 255, 255)
 
 
@@ -25,16 +25,16 @@ def sheet(title: str, subtitle: str, pictures: Sequence[Picture], captions: Sequ
     """A sheet of a summary.
 
     Args:
-        title: What the summary shows, or its number.
+        title: The name of the summary, or its number.
         subtitle: Class, number of images and scores, in one line.
         pictures: 1 to :data:`MEMBERS` uint8 (H, W, 3), the exemplar first; it is marked as such.
-        captions: One line a picture; a long one is shortened in its middle.
+        captions: One line for each picture; long ones are shortened in the middle.
 
     Returns:
         RGB: one row for up to five pictures, two for more.
 
     Raises:
-        ValueError: If there are no pictures, too many, or not as many captions.
+        ValueError: There are no pictures, too many, or another number of captions.
     """
     if not 1 <= len(pictures) <= MEMBERS or len(captions) != len(pictures):
         raise ValueError(
@@ -66,11 +66,11 @@ def sheet(title: str, subtitle: str, pictures: Sequence[Picture], captions: Sequ
 
 
 def retitle(page: Image.Image, title: str) -> None:
-    """Gives a sheet another title: it becomes what :func:`sheet` gives for that and the same pictures.
+    """Changes the title of a sheet; the result is equal to that of :func:`sheet` with the new title.
 
     Args:
-        page: A sheet, which is changed.
-        title: What the summary shows, or its number.
+        page: A sheet; changed in place.
+        title: The name of the summary, or its number.
     """
     draw = ImageDraw.Draw(page)
     draw.rectangle((0, 0, page.width, _SUBTITLE - 1), _PAPER)
@@ -78,13 +78,13 @@ def retitle(page: Image.Image, title: str) -> None:
 
 
 def _title(draw: ImageDraw.ImageDraw, title: str, width: int) -> None:
-    """Writes the title of a sheet of some width."""
+    """Draws the title of a sheet."""
     bold = _font(38, bold=True)
     draw.text((_MARGIN, _MARGIN - 8), _fit(title, bold, width - 2 * _MARGIN), _INK, bold)
 
 
 def _member(draw: ImageDraw.ImageDraw, page: Image.Image, picture: Picture, corner: tuple[int, int], cell: int) -> None:
-    """Draws a picture into the cell at a corner, centred, its proportions kept."""
+    """Draws a picture centred in the cell at a corner; the aspect ratio is kept."""
     scale = min(_CELL / picture.shape[1], cell / picture.shape[0])
     size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
     drawn = Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS)
@@ -92,12 +92,12 @@ def _member(draw: ImageDraw.ImageDraw, page: Image.Image, picture: Picture, corn
 
 
 def _legend(draw: ImageDraw.ImageDraw, corner: tuple[int, int]) -> None:
-    """What the two colours mean, from a corner to the right."""
+    """The legend of the two colours, from a corner to the right."""
     from visual_summaries.summaries.pages.drawing import CYAN, RED
 
     x, y = corner
     font = _font(18)
-    for colour, text in ((CYAN, "what the network cannot do without"), (RED, "the part the images share")):
+    for colour, text in ((CYAN, "salient regions"), (RED, "matching part")):
         draw.line((x, y + 12, x + 34, y + 12), colour, 5)
         draw.text((x + 46, y), text, _FAINT, font)
         x += 46 + round(font.getlength(text)) + 44
@@ -105,7 +105,7 @@ def _legend(draw: ImageDraw.ImageDraw, corner: tuple[int, int]) -> None:
 
 @cache
 def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which matplotlib brings along; it is found, not imported, because that takes long."""
+    """DejaVu Sans from matplotlib's files; matplotlib is not imported, because that is slow."""
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
     found = find_spec("matplotlib")
     path = Path(found.origin if found and found.origin else "").with_name("mpl-data") / "fonts" / "ttf" / name
@@ -113,7 +113,7 @@ def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
 
 
 def _fit(text: str, font: ImageFont.FreeTypeFont, room: float) -> str:
-    """The text on one line, shortened in its middle to the room there is."""
+    """The text on one line, shortened in the middle to fit a width in pixels."""
     text = " ".join(text.split())
     if font.getlength(text) <= room:
         return text

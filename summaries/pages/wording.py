@@ -1,4 +1,4 @@
-"""How a run, its summaries and their figures are put into words on pages and sheets."""
+"""Texts and number formats of pages and sheets."""
 
 from __future__ import annotations
 
@@ -11,25 +11,35 @@ from visual_summaries.summaries.summary import Summary
 
 
 def target(info: Mapping[str, Any]) -> str:
-    """The class of a run."""
+    """The class of a run, for pages.
+
+    Examples:
+        >>> target({"target": {"name": "steamer"}})
+        'steamer'
+    """
     known = info.get("target") or {}
     name = str(known.get("name") or known.get("wordnet") or known.get("index", "unknown class"))
     return "Each image’s predicted class" if name == "predicted" else name
 
 
 def model(info: Mapping[str, Any]) -> str:
-    """The network of a run."""
+    """The network of a run, for pages.
+
+    Examples:
+        >>> model({"model": {"spec": "lite0"}})
+        'lite0'
+    """
     known = info.get("model") or {}
     return str(known.get("name") or known.get("spec") or "unknown network")
 
 
 def title(summary: Summary) -> str:
-    """What a summary is called: its name, or else its number."""
+    """The name of a summary; without one, its number."""
     return summary.name or f"{'Summary' if summary.kept else 'Cluster'} {summary.summary}"
 
 
 def mean_similarity(summary: Summary) -> float | None:
-    """Mean similarity to the exemplar, from the scores or else over the other members."""
+    """Mean similarity to the exemplar, from the scores, or computed over the other members."""
     if "mean_similarity" in summary.scores:
         return summary.scores["mean_similarity"]
     others = [m.similarity for m in summary.members if m.part != summary.exemplar]
@@ -37,12 +47,22 @@ def mean_similarity(summary: Summary) -> float | None:
 
 
 def number(value: float | None) -> str:
-    """Two decimals with a true minus; a dash where there is no figure."""
+    """Two decimals with a typographic minus; a dash without a value.
+
+    Examples:
+        >>> number(-0.125), number(None)
+        ('−0.12', '–')
+    """
     return "–" if value is None or not math.isfinite(value) else f"{round(value, 2) + 0.0:.2f}".replace("-", "−")
 
 
 def percent(value: float | None) -> str:
-    """A share in per cent, with decimals where they tell something: below 10 % and close to 100 %."""
+    """A fraction in per cent; with one decimal below 10 %, with two close to 100 %.
+
+    Examples:
+        >>> percent(0.0312), percent(0.5), percent(0.9931)
+        ('3.1%', '50%', '99.31%')
+    """
     if value is None or not math.isfinite(value):
         return "–"
     decimals = 1 if abs(value) < 0.0995 else 2 if 0.985 <= value < 1 else 0
@@ -50,5 +70,10 @@ def percent(value: float | None) -> str:
 
 
 def dropped(part: Mapping[str, Any]) -> str:
-    """A part that left its cluster, in words."""
-    return f"{part.get('image', 'part ' + str(part.get('part', '?')))}: {part.get('reason', 'no reason is on record')}"
+    """A part that was removed from its cluster, with the reason.
+
+    Examples:
+        >>> dropped({"image": "07", "reason": "similarity below 0.2"})
+        '07: similarity below 0.2'
+    """
+    return f"{part.get('image', 'part ' + str(part.get('part', '?')))}: {part.get('reason', 'no reason recorded')}"

@@ -330,11 +330,11 @@ def test_wrong_use_is_one_line_that_says_what_to_do(runs, copy, tmp_path, capfd)
     changed = json.loads(json.dumps(info))
     changed["config"]["settings"]["masks"]["smooth"]["iterations"] += 1
     write_json(copy / "run.json", changed)
-    assert "differ in their options of masks: evaluate them apart" in message(runs[0], copy)
+    assert "differ in their options of masks: evaluate them separately" in message(runs[0], copy)
     changed = json.loads(json.dumps(info))
     changed["model"]["fingerprint"] = "another"
     write_json(copy / "run.json", changed)
-    assert "differ in their network: evaluate them apart" in message(runs[0], copy)
+    assert "differ in their network: evaluate them separately" in message(runs[0], copy)
     del info["stages"]["masks"]
     write_json(copy / "run.json", info)
     assert "has no masks yet" in message(copy)

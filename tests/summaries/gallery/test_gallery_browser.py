@@ -135,7 +135,7 @@ def test_the_page_of_an_evaluation(planted, open_page, width):
     page = open_page(write_page(case.run, found, about, lambda done, total: None), width)
     _scroll_through(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert page.title() == "boat: what the summaries are worth"
+    assert page.title() == "boat: evaluation of the summaries"
     assert page.locator("img").count() == 4 * 5
     purity = page.locator(".measure").filter(has=page.get_by_role("heading", name="Purity"))
     assert purity.locator("dd.first").last.inner_text() == "1.00"
