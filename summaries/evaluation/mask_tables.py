@@ -105,7 +105,7 @@ def _remarks(evaluation: MaskEvaluation) -> list[str]:
     lines = []
     if evaluation.attribution != MASK:
         lines.append(
-            f"The masks of these runs are not optimised: smooth and crisp are the relevance of "
+            f"The masks of these runs are not optimised: smooth and crisp are the relevance according to "
             f"{METHODS[evaluation.attribution].title}, binary is its most relevant pixels."
         )
     if evaluation.sanity is not None:

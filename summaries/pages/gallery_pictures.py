@@ -189,7 +189,7 @@ def file_key(image: str) -> str:
 
     Examples:
         >>> file_key("a/b c")
-        'a-b-c-9bd3b2a6'
+        'a-b-c-0af99a60'
     """
     safe = re.sub(r"[^A-Za-z0-9]+", "-", image)[:40].strip("-")
     return f"{safe or 'image'}-{hashlib.sha256(image.encode()).hexdigest()[:8]}"
