@@ -144,4 +144,4 @@ def _why_none(pruned: Sequence[Summary]) -> str:
         return "No cluster was found: there are too few images with masks, or too few similar parts."
     counts = Counter(s.reason or "no reason recorded" for s in pruned).most_common(3)
     reasons = "; ".join(f"{reason} ({count})" if count > 1 else reason for reason, count in counts)
-    return f"All {len(pruned)} clusters were pruned. Most frequent reasons: {reasons}."
+    return f"Clusters found and pruned: {len(pruned)}. Most frequent reasons: {reasons}."

@@ -17,7 +17,7 @@ from visual_summaries.masks.networks.classifier import Classifier, Normalisation
 from visual_summaries.masks.networks.models import load_classifier
 from visual_summaries.masks.perturbation.binarize import binarize
 from visual_summaries.summaries.cli import main
-from visual_summaries.summaries.evaluation.masks import check_alike, optimised_against
+from visual_summaries.summaries.evaluation.mask_batches import check_alike, optimised_against
 from visual_summaries.summaries.pipeline import IMAGE_CHAIN, Job, run
 from visual_summaries.summaries.pipeline.engine import names
 from visual_summaries.summaries.settings import Settings, override

@@ -42,8 +42,10 @@ def cheap():
     """Fewer steps of curves and of the methods that we compare with, and small pictures."""
     with pytest.MonkeyPatch.context() as patch:
         for kind, few in ((RiseOptions, {"masks": 8}), (ExtremalOptions, {"iterations": 2})):
-            values = vars(kind()) | few
-            patch.setattr(kind, "__init__", lambda self, values=values: _fill(self, **values))
+            values = vars(kind())
+            patch.setattr(
+                kind, "__init__", lambda self, values=values, few=few, **given: _fill(self, **(values | given | few))
+            )
         patch.setattr("visual_summaries.masks.metrics.faithfulness.fractions", lambda: [0.0, 0.2, 0.6, 1.0])
         patch.setattr("visual_summaries.summaries.pages.drawing.SIDE", 48)
         patch.setattr("visual_summaries.summaries.evaluation.mask_figures._DPI", 40)

@@ -141,6 +141,6 @@ def test_the_page_of_an_evaluation(planted, open_page, width):
     assert purity.locator("dd.first").last.inner_text() == "1.00"
     rail = purity.locator(".rail").first.bounding_box()["width"]
     drawn = [bar.bounding_box()["width"] / rail for bar in purity.locator(".bar-of").all()]
-    assert drawn == pytest.approx([row.figures.purity for row in found.rows], abs=0.02)
+    assert drawn == pytest.approx([row.metrics.purity for row in found.rows], abs=0.02)
     assert page.get_by_role("heading", name="Cohesion").count() == 0
     assert "no weights at hand" in page.locator(".reading").inner_text()
