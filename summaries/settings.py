@@ -101,6 +101,23 @@ def override(options: T, values: Mapping[str, Any], where: str = "") -> T:
         raise error.called(f"{where}{error.field}") from None
 
 
+RENAMED = {"wobble": "area_jitter"}
+"""Names of options in the records of earlier versions, with the present ones."""
+
+
+def renamed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Recorded options, nested, with the present names of those in :data:`RENAMED`.
+
+    Examples:
+        >>> renamed({"masks": {"crisp": {"wobble": 0.15, "area": 0.3}}})
+        {'masks': {'crisp': {'area_jitter': 0.15, 'area': 0.3}}}
+    """
+    return {
+        RENAMED.get(name, name): renamed(value) if isinstance(value, Mapping) else value
+        for name, value in values.items()
+    }
+
+
 def plain(options: Any) -> Any:
     """Options as they stand in JSON."""
     return json.loads(json.dumps(dataclasses.asdict(options)))

@@ -1,13 +1,13 @@
-r"""What a mask is optimised for (paper equation 2), one value an image.
+r"""The objective of a mask (paper equation 2), one value for each image.
 
     p_c(Phi(x; m)) + l1 mean|m| + tv mean(|dx|^beta + |dy|^beta) + sparsity mean(m (1 - m))
 
-The paper prints sums over pixels; they are read as means, as its reference program does (with sums any mask would
-cost more than the class is worth). Nothing is averaged over images: the values of a batch are summed by the
-caller, so that images do not influence each other.
+The paper prints sums over pixels. They are means here, as in its reference program: with sums the weights of any mask
+would exceed the probability of the class. Nothing is averaged over images: the caller sums the values of a batch, so
+that images do not influence each other.
 
-The constrained stage of the default preset minimises ``log_odds`` of the class for a given area instead (see
-``masks/perturbation/optimize.py``).
+The crisp stage of the default preset minimises ``log_odds`` of the class instead, for a given area (see
+`masks.perturbation.optimize`).
 
 A network whose logits are many times those of others says the same, but its probability is 0 or 1 nearly everywhere:
 it has no gradient, so that the smooth mask vanishes, and the class counts as lost after the first passes. So the

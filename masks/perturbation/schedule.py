@@ -15,10 +15,10 @@ r"""The stages of mask optimisation and their presets, and how their result is c
     ======================  =======================  =====================  ======================================
 
 The crisp stage of ``compact`` departs from the paper. Its mask is a smooth field on a coarse grid, cut at the quantile
-that leaves a given area, ever more sharply and cleaned as the binary mask will be: what is optimised is nearly the
-mask that becomes regions, it cannot collapse, and it holds under three perturbations, not one. Where to cut changes a
-little from pass to pass, so that nothing hangs on the exact outline. An image stops as soon as it has lost its class
-under each perturbation.
+that leaves a given area. The cut becomes sharper from pass to pass and is cleaned as the binary mask will be. So what
+is optimised is nearly the binary mask, it cannot collapse, and it removes the class under three perturbations, not one.
+The area changes a little from pass to pass (area jitter), so that the result does not depend on the exact outline. An
+image stops as soon as its class is lost under each perturbation.
 
 What was tried, on 12 validation photographs, two of each of six classes, lite0 (drops of the binary mask):
 
@@ -34,8 +34,9 @@ What was tried, on 12 validation photographs, two of each of six classes, lite0 
     area 0.30, blur 8                        0.30  3        1.00     0.9989   0.9935   0.972  0.996    89
     =======================================  ====  =======  =======  =======  =======  =====  =======  ======
 
-("Largest" is the share of the five largest regions; grey and noise were not optimised against.) At 0.20 no setting
-reached 0.999 under each optimised perturbation, and object proposals need larger masks (`clustering.parts.proposals`).
+("Largest" is the fraction of the mask in its five largest regions; grey and noise were not optimised against.) At 0.20
+no setting reached 0.999 under each perturbation that was optimised against, and object proposals need larger regions
+(`clustering.parts.proposals`).
 """
 
 from __future__ import annotations
@@ -53,8 +54,8 @@ class BinaryOptions(Options):
     """How a mask is cleaned.
 
     Attributes:
-        min_area: Smallest region, and smallest hole, as a share of the frame, in [0, 1] (here: 0.005, a square of
-            16 pixels a side in a frame of 224; the reference program keeps every speck).
+        min_area: Smallest region, and smallest hole, as a fraction of the frame, in [0, 1] (here: 0.005, a square
+            with a side of 16 pixels in a frame of 224; the reference program keeps all regions).
     """
 
     min_area: Annotated[float, Range(ge=0, le=1)] = 0.005
@@ -73,20 +74,20 @@ class Stage(Options):
             [0, 224].
         smoothing_gradient: Whether the gradient passes through that Gaussian (reference: no).
         perturbations: What replaces perturbed pixels, see `masks.perturbation.perturb`: each pass the next one; with
-            ``drop``, the worst case, under which an image's class is most probable.
+            ``drop``, the worst-case one, under which the image's class is furthest from being lost.
         jitter: Largest random shift of the perturbed image in a pass, in pixels of a frame of 224, in [0, 224].
         l1: Weight of the mean of the mask, in [0, 1e+06] (paper: 0.01).
         tv: Weight of the total variation, in [0, 1e+06] (paper: 1e-4 smooth, 1 crisp).
         beta: Exponent of the total variation, in [0.5, 10] (paper: 3).
         sparsity: Weight of mean m (1 - m), in [0, 1e+06] (paper: 0 smooth, 2 crisp).
-        area: Share of the frame that the mask takes, in [0, 1]: the mask is a field cut at a quantile, and l1 is not
-            used. 0: what the loss makes of it (paper).
-        wobble: Largest random change of that share in a pass, relative, in [0, 1).
-        sharpness: Of that cut, at the first pass and from the pass ``ramp`` on, in 1 / standard deviation of the
+        area: Fraction of the frame that the mask covers, in [0, 1]: the mask is a field cut at a quantile, and l1 is
+            not used. 0: the loss decides the area (paper).
+        area_jitter: Largest random change of the area in a pass, relative, in [0, 1).
+        sharpness: Of the cut, at the first pass and from the pass ``ramp`` on, in 1 / standard deviation of the
             field, in [0.01, 10000], the second value at least the first.
-        ramp: Passes over which the cut sharpens, >= 0; no image stops before.
-        drop: An image stops once its binary mask has lost this share (p0 - p) / p0 of its class under each
-            perturbation, in [0, 1). 0: it never stops early (paper).
+        ramp: Passes over which the cut becomes sharper, >= 0; no image stops before.
+        drop: An image stops when its binary mask reaches this drop (p0 - p) / p0 under each perturbation, in [0, 1).
+            0: no image stops early (paper).
     """
 
     iterations: Annotated[int, Range(ge=0)] = 300
@@ -102,13 +103,13 @@ class Stage(Options):
     beta: Annotated[float, Range(ge=0.5, le=10)] = 3.0
     sparsity: Annotated[float, Range(ge=0, le=1e6)] = 0.0
     area: Annotated[float, Range(ge=0, le=1)] = 0.0
-    wobble: Annotated[float, Range(ge=0, lt=1)] = 0.0
+    area_jitter: Annotated[float, Range(ge=0, lt=1)] = 0.0
     sharpness: tuple[Annotated[float, Range(ge=0.01, le=1e4)], Annotated[float, Range(ge=0.01, le=1e4)]] = (12.0, 32.0)
     ramp: Annotated[int, Range(ge=0)] = 20
     drop: Annotated[float, Range(ge=0, lt=1)] = 0.0
 
     def check(self) -> None:
-        """A cut does not get softer."""
+        """The sharpness does not fall."""
         if self.sharpness[0] > self.sharpness[1]:
             raise self.refuse("sharpness", "give a first value that is at most the second")
 
@@ -169,7 +170,7 @@ PRESETS["compact"] = Schedule(
         jitter=2,
         tv=0.0,
         area=0.3,
-        wobble=0.15,
+        area_jitter=0.15,
         drop=0.9998,
     ),
     tempered=True,

@@ -30,8 +30,8 @@ from visual_summaries.summaries.evaluation.cluster_metrics import (
 from visual_summaries.summaries.evaluation.compared_clusters import Clusterer, Partition, compared_clusters
 from visual_summaries.summaries.evaluation.ground_truth import DRAWS, Truth, mean
 from visual_summaries.summaries.evaluation.part_arrays import Describer, PartArrays, read_parts, read_similarities
+from visual_summaries.summaries.pipeline import recorded_settings
 from visual_summaries.summaries.progress import Tick
-from visual_summaries.summaries.settings import Settings, override
 from visual_summaries.summaries.store import Run
 
 
@@ -60,7 +60,7 @@ def evaluate(
     Raises:
         UserError: The similarities are missing, or do not belong to the run's parts.
     """
-    settings = override(Settings(), run.info["config"]["settings"])
+    settings = recorded_settings(run.path)
     parts = read_parts(run, vectors, describer)
     _check_members(run)
     cluster = Clusterer(parts, read_similarities(run).affinity(settings.affinity), seed)

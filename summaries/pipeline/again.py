@@ -15,7 +15,7 @@ from visual_summaries.summaries.pipeline.engine import Pipeline, split, states
 from visual_summaries.summaries.pipeline.image_chain import IMAGE_CHAIN
 from visual_summaries.summaries.pipeline.image_context import ImageContext
 from visual_summaries.summaries.pipeline.job import check_masks
-from visual_summaries.summaries.settings import Settings, override, plain
+from visual_summaries.summaries.settings import Settings, override, plain, renamed
 from visual_summaries.summaries.store import Run
 
 if TYPE_CHECKING:
@@ -114,5 +114,6 @@ def check_done(out: Path, start: str) -> Run:
 
 
 def recorded_settings(out: Path) -> Settings:
-    """The options that a run was made with."""
-    return override(Settings(), Run(out).info["config"]["settings"], where=f"{out / 'run.json'}: ")
+    """The options that a run was made with, by an earlier version as well."""
+    settings = renamed(Run(out).info["config"]["settings"])
+    return override(Settings(), settings, where=f"{out / 'run.json'}: ")

@@ -12,9 +12,10 @@ from visual_summaries.masks import world
 from visual_summaries.masks.metrics.faithfulness import drop, probabilities
 from visual_summaries.masks.networks.classifier import Classifier
 from visual_summaries.masks.networks.models import load_classifier
+from visual_summaries.masks.perturbation.cut import cleaned
 from visual_summaries.masks.perturbation.goal import Goal
 from visual_summaries.masks.perturbation.objective import log_odds, temperatures
-from visual_summaries.masks.perturbation.optimize import MaskBatch, cleaned, optimize
+from visual_summaries.masks.perturbation.optimize import MaskBatch, optimize
 from visual_summaries.masks.perturbation.perturb import Blur
 from visual_summaries.masks.perturbation.schedule import PRESETS, BinaryOptions, Schedule
 

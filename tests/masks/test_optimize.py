@@ -15,8 +15,9 @@ from visual_summaries.masks.metrics.faithfulness import drop, probabilities
 from visual_summaries.masks.networks.classifier import Classifier, Normalisation
 from visual_summaries.masks.networks.models import load_classifier
 from visual_summaries.masks.perturbation.binarize import binarize
+from visual_summaries.masks.perturbation.fields import initial_masks, smoothing, upsampling
 from visual_summaries.masks.perturbation.objective import area, greyness, log_odds, total_variation
-from visual_summaries.masks.perturbation.optimize import disc, optimize, smoothing, upsampling
+from visual_summaries.masks.perturbation.optimize import optimize
 from visual_summaries.masks.perturbation.perturb import Blur, Constant, blend, gaussian_blur, parse_perturbation
 from visual_summaries.masks.perturbation.schedule import PRESETS, BinaryOptions, Schedule, Stage, preset
 
@@ -130,7 +131,7 @@ def test_an_image_stops_when_its_class_is_lost_and_is_computed_no_further() -> N
     images, targets = pictures(3), torch.ones(3, dtype=torch.int64)
     images[2] = 0.5  # its class is not there, and cannot be lost
     schedule = PRESETS["compact"]
-    schedule = replace(schedule, crisp=replace(schedule.crisp, drop=0.95, wobble=0.0))
+    schedule = replace(schedule, crisp=replace(schedule.crisp, drop=0.95, area_jitter=0.0))
     seen: list[int] = []
     with classifier() as model:
         hook = model.network.register_forward_hook(lambda module, inputs, output: seen.append(len(output)))
@@ -157,7 +158,7 @@ def test_an_image_stops_when_its_class_is_lost_and_is_computed_no_further() -> N
 def test_the_mask_that_remains_has_lost_the_class_or_is_the_best_that_was_looked_at() -> None:
     images, targets = pictures(4), torch.ones(4, dtype=torch.int64)
     schedule = PRESETS["compact"]
-    schedule = replace(schedule, crisp=replace(schedule.crisp, drop=0.95, wobble=0.5))  # what passes see is far off
+    schedule = replace(schedule, crisp=replace(schedule.crisp, drop=0.95, area_jitter=0.5))  # passes are far off
     with classifier() as model:
         found = optimize(model, images, targets, schedule)
         cut_short = optimize(model, images, targets, short(schedule, 3))
@@ -235,7 +236,7 @@ def test_upsampling_is_torchs_and_smoothing_keeps_constants() -> None:
 
 
 def test_the_start_is_a_disc() -> None:
-    start = disc(pictures(1))[0, 0]
+    start = initial_masks(pictures(1))[0, 0]
     assert start[SIDE // 2, SIDE // 2] == 1
     assert start[0, 0] == start[-1, -1] == 0
     assert float(start.mean()) == pytest.approx(np.pi / 4, abs=0.02)

@@ -18,7 +18,7 @@ from visual_summaries.masks.networks.models import load_classifier
 from visual_summaries.masks.perturbation.binarize import binarize
 from visual_summaries.summaries.cli import main
 from visual_summaries.summaries.evaluation.mask_batches import check_alike, optimised_against
-from visual_summaries.summaries.pipeline import IMAGE_CHAIN, Job, run
+from visual_summaries.summaries.pipeline import IMAGE_CHAIN, Job, recorded_settings, run
 from visual_summaries.summaries.pipeline.engine import names
 from visual_summaries.summaries.settings import Settings, override
 from visual_summaries.summaries.stages.find_masks import find_masks
@@ -213,6 +213,20 @@ def test_evaluation_keeps_attributions_apart(explained, done, tmp_path, capfd):
     assert "The masks of these runs are not optimised: smooth and crisp are the relevance according to RISE" in table
     assert "0.99738" not in table  # the paper's figures are of optimised masks
     assert json.loads((out / "masks.json").read_text())["attribution"] == "rise"
+
+
+def test_runs_of_earlier_versions_are_read(copy):
+    """Their records have no attribution, and the area jitter was called wobble."""
+    info = json.loads((copy / "run.json").read_text())
+    del info["config"]["settings"]["attribution"]
+    for stage in ("smooth", "crisp"):
+        options = info["config"]["settings"]["masks"][stage]
+        options["wobble"] = options.pop("area_jitter") + 0.125
+    (copy / "run.json").write_text(json.dumps(info))
+    assert Run(copy).attribution == "mask"
+    settings = recorded_settings(copy)
+    assert settings.attribution == AttributionOptions()
+    assert (settings.masks.smooth.area_jitter, settings.masks.crisp.area_jitter) == (0.125, 0.275)
 
 
 def test_the_configuration_file_names_the_attribution(quick_settings):
