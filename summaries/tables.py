@@ -35,7 +35,7 @@ def table(run: Run, name: str) -> pandas.DataFrame:
     try:
         import pandas
     except ImportError:
-        raise UserError("tables need pandas: pip install pandas, or the extra `tables` of this package") from None
+        raise UserError("tables need pandas: pip install pandas") from None
     if name == "images":
         return _of_rows(ImageRow, run.images)
     if name == "masks":

@@ -17,28 +17,13 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from visual_summaries.masks.errors import UnfinishedError, UserError, is_disk_full
+from visual_summaries.summaries.cli.commands import find_commands
 from visual_summaries.summaries.cli.ending import STATUS, AskedToEnd, ended_by_signal
 
 PROGRAM = "visual-summaries"
 
-COMMANDS = {
-    "demo": "the whole chain on two classes of the embedded world, offline",
-    "world": "writes the embedded world: pictures with the true mask of every part",
-    "run": "the whole chain on a class folder; the same command again continues where it stopped",
-    "masks": "the mask stage of a run again",
-    "cluster": "matching and clustering of a run again, from the masks that are there",
-    "gallery": "the gallery of a run again",
-    "status": "what a run has done, has left and has skipped",
-    "name": "names a summary",
-    "specialize": "SVMs of summaries on top of a network: a classifier that is better on their classes",
-    "evaluate masks": "the paper's table 2 over runs, and what it leaves out, beside other methods",
-    "evaluate matching": "proposal flow on its benchmark, PF-WILLOW: share of keypoints moved to the right place",
-    "evaluate summaries": "whether a run's summaries mean anything, with truth and without, beside other clusters",
-    "evaluate boost": "what a specialised network gains and harms, beside controls at the same harm limit",
-}
-
-OF_OTHERS = {"specialize": "specialize", "evaluate boost": "specialize"}
-"""Commands that another package brings, with its name; the others are of this one."""
+COMMANDS = find_commands()
+"""All commands by name."""
 
 EXAMPLES = {
     "": "visual-summaries run runs/demo/world/images/steamer --out runs/steamer --model demo",
@@ -132,7 +117,7 @@ def _run(given: Sequence[str], debug: bool) -> None:
     with warnings.catch_warnings():
         if not debug and not sys.warnoptions:
             warnings.simplefilter("ignore")  # those of libraries; ours are lines of their own
-        module = importlib.import_module(module_of(name))
+        module = importlib.import_module(COMMANDS[name].module)
         try:
             module.main(rest)
         except HelpShown:
@@ -153,11 +138,6 @@ def in_options(message: str) -> str:
     return re.sub(r"`([a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*)*)`", option, message)
 
 
-def module_of(name: str) -> str:
-    """The module of a command, whose ``main`` runs it."""
-    return f"visual_summaries.{OF_OTHERS.get(name, 'summaries')}.cli.{name.replace(' ', '_')}"
-
-
 def _find(given: Sequence[str]) -> tuple[str, Sequence[str]]:
     for words in (2, 1):
         name = " ".join(given[:words])
@@ -170,9 +150,9 @@ def _find(given: Sequence[str]) -> tuple[str, Sequence[str]]:
 
 def _overview(group: str) -> str:
     """All commands, or those whose names begin with a word, a line each."""
-    commands = {name: text for name, text in COMMANDS.items() if name.startswith(group)}
+    commands = {name: command for name, command in COMMANDS.items() if name.startswith(group)}
     width = max(map(len, commands))
-    lines = [f"  {name:<{width}}  {text}" for name, text in commands.items()]
+    lines = [f"  {name:<{width}}  {command.text}" for name, command in commands.items()]
     return "\n".join(
         [
             f"usage: {PROGRAM} COMMAND ... [--debug]",

@@ -60,7 +60,8 @@ def parse(function: Callable[..., Any], arguments: Sequence[str], name: str, exa
     given = ["--help" if argument == HELP_ALL else argument for argument in arguments]
     brief = HELP_ALL not in arguments and not {"-h", "--help"}.isdisjoint(given)
     program = f"{PROGRAM} {name}"
-    description = f"{COMMANDS[name][0].upper()}{COMMANDS[name][1:]}."
+    text = COMMANDS[name].text
+    description = f"{text[0].upper()}{text[1:]}."
     read = function if isinstance(function, type) else _later(function)
     if brief and isinstance(function, type) and _experts(function):
         read, options = _brief(function, options)

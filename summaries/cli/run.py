@@ -1,8 +1,7 @@
-"""``visual-summaries run``: the whole chain on a class folder, or on each class folder of a root."""
+"""``visual-summaries run``: all stages on a class folder, or on each class folder of a root folder."""
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -35,23 +34,23 @@ class Arguments:
     """Options of the command.
 
     Attributes:
-        images: Folder of images of one class, or a root of such folders, a run each.
+        images: Folder of images of one class, or a root folder of such folders.
         out: Run folder; for a root, a folder of run folders.
         model: demo, demo:1 to demo:4, lite0, lite1, lite2, torchvision:NAME, timm:NAME or FILE.py:FUNCTION.
         target: Class as index, WordNet id, name or "predicted".
         classes_map: Classes of the folders of a root: JSON, or rows of the form folder,class.
-        limit: At most so many images that are not skipped, in sorted order.
-        keep_misclassified: Keep images that the network gives to another class.
+        limit: Most images that are used, in sorted order.
+        keep_misclassified: Use images that the network assigns to another class.
         device: auto, cpu or cuda.
-        jobs: Processes.
+        jobs: Workers (processes or threads).
         seed: Of every random choice.
-        pairs: Pairs of images to match: all, or knn:20 for the 20 nearest of each.
+        pairs: Pairs of images to match: all, or knn:20 for the 20 nearest.
         masks: Folder of masks made elsewhere, ID.npz or ID.png, white = salient.
-        attribution: What masks are made from: mask (optimised), grad_cam, rise or extremal.
+        attribution: Origin of masks: mask (optimised), grad_cam, rise or extremal.
         preset: Mask options to start from: compact, paper or reference.
         config: TOML or JSON file with options, between preset and command line.
         weights: State dict of the model, read without running code in it; none for random.
-        input: What the model's own attributes do not say about its input.
+        input: Input of the model, where its own attributes do not tell.
         settings: Options of the stages.
     """
 
@@ -75,19 +74,26 @@ class Arguments:
     settings: Annotated[Settings, tyro.conf.arg(name="set"), Expert] = field(default_factory=Settings)
 
 
+@dataclass(frozen=True)
+class Sources:
+    """The options that give the defaults of others, and are read before them."""
+
+    preset: str = DEFAULT_PRESET
+    config: Path | None = None
+
+
 def starting_settings(arguments: Sequence[str]) -> Settings:
     """The settings of the preset and the configuration file named on the command line.
 
     Raises:
         UserError: If there is no such preset or file, or the file has an unknown option.
     """
-    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    early.add_argument("--preset", default=DEFAULT_PRESET)
-    early.add_argument("--config", type=Path)
     try:
-        known, _ = early.parse_known_args(list(arguments))
-    except argparse.ArgumentError as error:
-        raise UserError(str(error)) from None
+        known, _ = tyro.cli(
+            Sources, args=list(arguments), return_unknown_args=True, add_help=False, console_outputs=False
+        )
+    except SystemExit:  # one of them has no value, which is reported when all options are read
+        return Settings()
     settings = Settings(masks=preset(known.preset))
     return settings if known.config is None else override(settings, read_config(known.config))
 
@@ -102,11 +108,11 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def run_folders(options: Arguments) -> list[Run]:
-    """Runs a class folder, or each class folder of a root, and draws the overview of the latter.
+    """Runs all stages on a class folder, or on each class folder of a root folder, whose overview it writes.
 
     Raises:
-        UserError: For whatever a user can cause; in a root, after the other folders were done.
-        UnfinishedError: In a root, after the other folders were done, where one failed for another reason.
+        UserError: For every error that a user can cause; in a root folder, after the other classes were done.
+        UnfinishedError: In a root folder, after the other classes were done, if one failed for another reason.
         OSError: If the disk is full.
     """
     if options.masks is not None and not options.masks.is_dir():

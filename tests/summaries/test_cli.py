@@ -15,7 +15,9 @@ import pytest
 import torch
 from PIL import Image
 
+import visual_summaries
 from visual_summaries.summaries.cli import COMMANDS, main
+from visual_summaries.summaries.cli.commands import Command, find_commands
 from visual_summaries.summaries.store import Run
 
 ROOT = Path(__file__).parents[2]
@@ -82,8 +84,25 @@ def test_a_group_of_commands_lists_them(capsys):
     shown = capsys.readouterr().out
     assert main(["evaluate", "--help"]) == 0
     assert capsys.readouterr().out == shown
-    for name, line in COMMANDS.items():
-        assert (line in shown) == name.startswith("evaluate ")
+    for name, command in COMMANDS.items():
+        assert (command.text in shown) == name.startswith("evaluate ")
+
+
+def test_every_package_may_bring_commands(tmp_path, monkeypatch):
+    """The command line names no package: it finds a module of commands by its place."""
+    room = tmp_path / "extra" / "cli"
+    room.mkdir(parents=True)
+    for folder in (room, room.parent):
+        (folder / "__init__.py").write_text("")
+    (room / "commands.py").write_text('COMMANDS = {"greet": "greets", "evaluate greetings": "counts them"}')
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "plain" / "__init__.py").write_text("")  # a package without commands
+    monkeypatch.setattr(visual_summaries, "__path__", [*visual_summaries.__path__, str(tmp_path)])
+    found = find_commands()
+    assert found["greet"] == Command("greets", "visual_summaries.extra.cli.greet")
+    assert found["evaluate greetings"].module == "visual_summaries.extra.cli.evaluate_greetings"
+    assert {name: found[name] for name in COMMANDS} == COMMANDS
+    assert [" " in name for name in found] == sorted(" " in name for name in found)
 
 
 def test_version(capsys):

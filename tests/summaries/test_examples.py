@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from visual_summaries.summaries.cli import COMMANDS, EXAMPLES, main, module_of, parsing
+from visual_summaries.summaries.cli import COMMANDS, EXAMPLES, main, parsing
 
 ROOT = Path(__file__).parents[2]
 
-OF_COMMANDS = {name: importlib.import_module(module_of(name)).EXAMPLE for name in COMMANDS}
+OF_COMMANDS = {name: importlib.import_module(COMMANDS[name].module).EXAMPLE for name in COMMANDS}
 
 DEMO = [
     *("runs/demo/steamer", "runs/demo/sailing_boat", "runs/demo/world/images/steamer"),
@@ -56,7 +56,7 @@ def read(monkeypatch):
         words = shlex.split(line)
         assert words[0] == "visual-summaries"
         name = next(name for name in COMMANDS if words[1 : 1 + len(name.split())] == name.split())
-        module = importlib.import_module(module_of(name))
+        module = importlib.import_module(COMMANDS[name].module)
         monkeypatch.setattr(module, "parse", stop)
         with pytest.raises(Read) as options:
             module.main(words[1 + len(name.split()) :])
