@@ -234,12 +234,22 @@ def open_png(path: Path, mode: str, size: tuple[int, int] | None = None) -> Imag
 
 
 def digest(data: Any) -> str:
-    """A short hash of plain data."""
+    """A short hash of plain data.
+
+    Examples:
+        >>> digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
+        True
+    """
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def hash_bytes(data: bytes) -> str:
-    """A short hash of bytes."""
+    """A short hash of bytes.
+
+    Examples:
+        >>> hash_bytes(b"")
+        'e3b0c44298fc1c14'
+    """
     return hashlib.sha256(data).hexdigest()[:16]
 
 

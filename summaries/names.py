@@ -47,9 +47,15 @@ class NameRecord:
 
 
 def exemplar_of(summary: Summary) -> str:
-    """What tells a summary from others after they are numbered anew: ``IMAGE x0 y0 x1 y1`` of its exemplar.
+    """Identifies a summary when summaries are numbered anew: ``IMAGE x0 y0 x1 y1`` of its exemplar.
 
     Empty for a summary without members.
+
+    Examples:
+        >>> from visual_summaries.summaries.summary import Member
+        >>> member = Member(7, "cat", (0.0, 0.0, 20.0, 30.5), 1.0, None)
+        >>> exemplar_of(Summary(0, "", 7, (member,), None, True, ""))
+        'cat 0 0 20 30.5'
     """
     members = sorted(summary.members, key=lambda one: one.part != summary.exemplar)
     return " ".join([members[0].image, *(f"{side:g}" for side in members[0].box)]) if members else ""

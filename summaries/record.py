@@ -1,4 +1,4 @@
-"""What ``run.json`` holds, and how it is read."""
+"""The content of ``run.json``, and how it is read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Size = Annotated[list[Annotated[int, Meta(ge=1, le=1 << 14)]], Meta(min_length=2
 
 
 class InputRecord(TypedDict, total=False):
-    """What the command line said of a network's input (see ``masks.networks.models.InputFormat``)."""
+    """The options of a network's input (see ``masks.networks.models.InputFormat``)."""
 
     input_size: list[int] | None
     mean: Three | None
@@ -92,7 +92,7 @@ class StageRecord(TypedDict, total=False):
 
 
 class RunRecord(TypedDict, total=False):
-    """What is checked of it; what is missing is told by :class:`Record` when it is asked for."""
+    """The entries that are checked. A missing entry is an error of :class:`Record` when it is used."""
 
     format: Any
     stages: dict[str, StageRecord]

@@ -77,11 +77,18 @@ def override(options: T, values: Mapping[str, Any], where: str = "") -> T:
     Args:
         options: The options.
         values: As they come from a file.
-        where: Stands before the names in errors.
+        where: Put before the names in errors.
 
     Raises:
         UserError: If a name is no option, or a value has the wrong type or is out of its range; it names the option
             by its dotted path.
+
+    Examples:
+        >>> override(Settings(), {"affinity": {"damping": 0.7}}).affinity.damping
+        0.7
+        >>> override(Settings(), {"affinity": {"damping": 3}})
+        Traceback (most recent call last):
+        visual_summaries.masks.options.OptionError: affinity.damping is 3: give a value in [0.5, 1)
     """
     known = hints(type(options))
     changed: dict[str, Any] = {}

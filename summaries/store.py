@@ -1,7 +1,7 @@
-"""The run folder: what is in it, and how it is read.
+"""The run folder: its files, and how they are read.
 
-Nothing of it is taken on trust: somebody may have sent it, or have changed it. Ids are plain file names, links are not
-followed, tables and arrays are checked, and what an interrupted stage left half done is not read as if it were whole.
+Everything is checked, because a run may be received from somebody or be changed by hand. Ids are plain file names, links
+are not followed, tables and arrays are checked, and the files of an interrupted stage are refused.
 """
 
 from __future__ import annotations
@@ -112,10 +112,13 @@ class MaskArrays:
 
 
 class Run:
-    """A run folder, read. Tables are read when they are first asked for.
+    """A run folder. Its tables are read when they are first used.
+
+    Args:
+        path: The folder.
 
     Raises:
-        UserError: If the folder is no run folder, here or when something damaged is asked for.
+        UserError: If the folder is not a run; later, if a file that is used is missing or damaged.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -155,7 +158,7 @@ class Run:
 
     @cached_property
     def images(self) -> list[ImageRow]:
-        """All files of the class folder that were looked at, in sorted order."""
+        """All files of the class folder that were examined, in sorted order."""
         self._check_whole("images")
         return read_images(self.path)
 
@@ -195,7 +198,7 @@ class Run:
 
     @property
     def clustered(self) -> int:
-        """How many rows of ``parts.csv``, the first ones, were clustered; further ones complete summaries."""
+        """Number of clustered parts: the first rows of ``parts.csv``. The other rows were added to complete summaries."""
         counts = self.info["stages"].get("matching", {}).get("counts", {})
         number = counts.get("parts", len(self.parts))
         if not isinstance(number, int) or not 0 <= number <= len(self.parts):
@@ -246,7 +249,7 @@ class Run:
 
 
 def read_images(run: Path) -> list[ImageRow]:
-    """Rows of ``images.csv``, of a stage that was interrupted too.
+    """Rows of ``images.csv``, also of a stage that was interrupted.
 
     Raises:
         UserError: If the file is missing or damaged, or two images have one id.
@@ -259,7 +262,7 @@ def read_images(run: Path) -> list[ImageRow]:
 
 
 def read_summaries(run: Path) -> list[Summary]:
-    """``summaries.json`` as it stands, of a stage that was interrupted too.
+    """``summaries.json`` without the names of people, also of a stage that was interrupted.
 
     Raises:
         UserError: If the file is missing or damaged.

@@ -1,4 +1,4 @@
-"""A visual summary: the parts of many images of one class that match, and how well they hold together."""
+"""A visual summary: parts of many images of one class that match, and how similar they are."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ class Summary:
     Attributes:
         summary: Number of the cluster in ``parts.csv``; summaries are numbered from 0, largest first.
         name: What it shows; empty until somebody or something names it.
-        exemplar: The part that stands for the cluster.
+        exemplar: The part that represents the cluster.
         members: The exemplar first, then by falling similarity.
         median_ssim: Median SSIM over all pairs of members that were compared; None for a cluster of one.
-        kept: Whether the cluster holds together.
-        reason: Why it was pruned; empty when kept.
+        kept: Whether the cluster passed pruning.
+        reason: Why it was pruned; empty if it is kept.
         scores: Further figures by name, for instance ``mean_similarity``.
-        dropped: Parts that were in the cluster and left it, with the reason.
+        dropped: Parts that were removed from the cluster, with the reason.
     """
 
     summary: Count

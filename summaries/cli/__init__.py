@@ -1,7 +1,9 @@
 """The command line: one file a command, options made from the dataclasses of the stages.
 
-A command's file imports at its top what reads its options, and in its function what does the work: help, wrong use and
-commands that only read answer without loading a network's library.
+The file of a command imports at its top what reading its options needs, and in its function what the work needs. So
+help, wrong use, `status` and `name` answer without loading torch. tyro's own subcommands were tried: they import the
+files of all commands and build all parsers, which takes 0.5 to 0.9 s of processor time where one command takes 0.3 s,
+and the defaults of a command cannot come from the run that it names.
 """
 
 from __future__ import annotations
@@ -56,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _answer(given: Sequence[str], debug: bool) -> int:
-    """Tells what there is, or runs a command; its errors become a line and a status."""
+    """Prints an overview or the version, or runs a command; an error becomes one line and a status."""
     asks = bool(given) and given[-1] in ("-h", "--help")
     words = " ".join(given[:-1] if asks else given)
     if words in EXAMPLES:
@@ -129,6 +131,10 @@ def in_options(message: str) -> str:
 
     The library names an argument in backticks, `keep_misclassified`, and a field of settings with a dot,
     `affinity.preference`; the command line calls them --keep-misclassified and --set.affinity.preference.
+
+    Examples:
+        >>> in_options("give another `out`, or change `affinity.preference`")
+        'give another --out, or change --set.affinity.preference'
     """
 
     def option(match: re.Match[str]) -> str:

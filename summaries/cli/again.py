@@ -1,4 +1,4 @@
-"""Stages of a run again, from what is there: the common part of ``masks``, ``cluster`` and ``gallery``."""
+"""The common part of the commands that repeat stages of a run: ``masks``, ``cluster`` and ``gallery``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def settings_of_named(arguments: Sequence[str]) -> Settings:
-    """The options of the run that is named on the command line; the defaults where none is."""
+    """The options of the run that the command line names; the defaults if it names none."""
     run = next((Path(argument) for argument in arguments if (Path(argument) / "run.json").is_file()), None)
     return Settings() if run is None else recorded_settings(run)
 
@@ -59,5 +59,5 @@ def recorded_classifier(path: Path, device: str, given: str | None = None, trust
 
 
 def unneeded() -> NoReturn:
-    """In place of a network, for stages that ask none."""
-    raise AssertionError("this stage asks no network")
+    """In place of a network, for stages that need none."""
+    raise AssertionError("this stage needs no network")

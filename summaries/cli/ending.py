@@ -1,4 +1,4 @@
-"""A command that is asked to end, by SIGTERM, ends as one that is interrupted by the keyboard."""
+"""SIGTERM ends a command like an interruption by the keyboard."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 STATUS = 128 + signal.SIGTERM
-"""What a shell sees of a command that was asked to end."""
+"""Exit status of a command that SIGTERM ended."""
 
 
 class AskedToEnd(KeyboardInterrupt):
-    """SIGTERM: what is cleaned up after an interruption is cleaned up after it."""
+    """SIGTERM was received; the clean-up is that of an interruption."""
 
 
 @contextmanager
 def ended_by_signal() -> Iterator[None]:
     """Raises :class:`AskedToEnd` on SIGTERM; a second one ends the process at once.
 
-    Where there is a handler already, or in a thread, which cannot have one, nothing changes.
+    If the process has a handler already, or in a thread, which cannot have one, nothing changes.
     """
 
     def end(number: int, frame: object) -> None:

@@ -29,12 +29,12 @@ def give(
     summary: Annotated[tyro.conf.Positional[int], told("SUMMARY")],
     name: Annotated[tyro.conf.Positional[str], told("NAME")],
 ) -> None:
-    """Names a summary, and draws the gallery again.
+    """Names a summary, and updates the gallery.
 
     Args:
         run: Run folder.
         summary: Its number.
-        name: What it shows; an empty name takes the old one away.
+        name: What it shows; an empty name removes the old one.
     """
     Run(run)  # before anything is made in a folder that is none
     if not name.isprintable():

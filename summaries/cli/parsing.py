@@ -1,4 +1,9 @@
-"""How a command's options are read and told, with tyro, from a dataclass or a function."""
+"""Reads a command's options with tyro, from a dataclass or a function, and writes its help.
+
+tyro prints an error as a box of text and ends the process. Here the text of the box becomes one line. The events that
+tyro has for errors are in a private module (``tyro._errors``) that may change with any release, so they are not used.
+tyro has no help of two lengths either: for the short one, the options of experts are suppressed.
+"""
 
 from __future__ import annotations
 
@@ -23,20 +28,20 @@ HELP_ALL = "--help-all"
 
 
 class Expert:
-    """Marks, in the annotation of a dataclass's field, options that only ``--help-all`` tells."""
+    """Marks, in the annotation of a dataclass's field, options that only ``--help-all`` shows."""
 
 
 class HelpShown(Exception):  # noqa: N818 - no error
-    """The help that was asked for is on standard output; there is nothing else to do."""
+    """The help was printed; there is nothing else to do."""
 
 
 def told(metavar: str, default: str | None = None, name: str | None = None) -> Any:
-    """What help says of an option beside its meaning.
+    """What the help shows of an option besides its description.
 
     Args:
-        metavar: Stands for its value.
-        default: In words, where the value alone tells nothing.
-        name: Of the option, in place of the field's.
+        metavar: Placeholder of its value.
+        default: The default in words, if the value itself says nothing; empty to show no default.
+        name: Name of the option, if it is not that of the field.
     """
     hint = None if default is None else f"(default: {default})" if default else ""
     return tyro.conf.arg(name=name, metavar=metavar, help_behavior_hint=hint)
@@ -87,7 +92,7 @@ def parse(function: Callable[..., Any], arguments: Sequence[str], name: str, exa
 
 
 def _refuse_empty(arguments: Sequence[str], name: str) -> None:
-    """Refuses an empty argument, which as a path would be the working directory; `name` takes a name away by one.
+    """Refuses an empty argument, which as a path would be the working directory; `name` removes a name by one.
 
     Raises:
         UserError: One is empty.
@@ -100,10 +105,10 @@ def _refuse_empty(arguments: Sequence[str], name: str) -> None:
 
 
 def check_folders(**folders: Path | None) -> None:
-    """Refuses options that name no folder, before anything that takes long.
+    """Checks that options name folders, before any long work.
 
     Raises:
-        UserError: One is not there, or is a file.
+        UserError: One does not exist, or is a file.
     """
     for name, folder in folders.items():
         if folder is not None and not folder.is_dir():
@@ -111,7 +116,7 @@ def check_folders(**folders: Path | None) -> None:
 
 
 def _in_one_line(box: str) -> str:
-    """What tyro says of wrong use in a box, without the box and the help."""
+    """The text of tyro's box, in one line, without the hint at its help."""
     text = re.sub(r"[^\S\n]*[│╭╮╰╯─]+[^\S\n]*", "\n", re.sub(r"\x1b\[[0-9;]*m", "", box))
     lines = [line.strip() for line in text.split("\n") if line.strip()]
     end = next((i for i, line in enumerate(lines) if line.startswith(("For full help", "Argument help"))), None)
@@ -133,7 +138,7 @@ def _option(function: Callable[..., Any], first: str, *further: str) -> str:
 
 
 def _later(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function with the same options that gives a call to be made later, when standard error is free again."""
+    """A function with the same options that returns a call, which is made after standard error is restored."""
 
     @functools.wraps(function)
     def bind(*args: Any, **options: Any) -> Callable[[], Any]:
@@ -143,7 +148,7 @@ def _later(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _experts(kind: type) -> set[str]:
-    """Names of the fields that only ``--help-all`` tells."""
+    """Names of the fields that only ``--help-all`` shows."""
     hints = typing.get_type_hints(kind, include_extras=True)
     return {name for name, hint in hints.items() if Expert in getattr(hint, "__metadata__", ())}
 

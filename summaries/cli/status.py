@@ -1,4 +1,4 @@
-"""``visual-summaries status``: what a run has done, has left and has skipped."""
+"""``visual-summaries status``: the stages of a run that are done or left, and the images that it skipped."""
 
 from __future__ import annotations
 
