@@ -1,7 +1,7 @@
 """The run folder: its files, and how they are read.
 
-Everything is checked, because a run may be received from somebody or be changed by hand. Ids are plain file names, links
-are not followed, tables and arrays are checked, and the files of an interrupted stage are refused.
+Everything is checked, because a run may be received from somebody or be changed by hand. Ids are plain file names,
+links are not followed, tables and arrays are checked, and the files of an interrupted stage are refused.
 """
 
 from __future__ import annotations
@@ -198,7 +198,7 @@ class Run:
 
     @property
     def clustered(self) -> int:
-        """Number of clustered parts: the first rows of ``parts.csv``. The other rows were added to complete summaries."""
+        """Number of clustered parts: the first rows of ``parts.csv``. The others were added to complete summaries."""
         counts = self.info["stages"].get("matching", {}).get("counts", {})
         number = counts.get("parts", len(self.parts))
         if not isinstance(number, int) or not 0 <= number <= len(self.parts):
