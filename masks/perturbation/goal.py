@@ -1,8 +1,8 @@
-"""What is to be lost in each image of a batch, and how far it is from being lost.
+"""The class that each image of a batch should lose, and how far it is from that.
 
-A class is lost when its probability has dropped by a given share, (p0 - p) / p0, both in what the network says itself
-and at the image's temperature (see ``masks/perturbation/objective.py``). The first is what is reported; the second
-does not depend on a factor on the logits. At temperature 1 both are the same.
+A class is lost when the drop (p0 - p) / p0 reaches a given value, both for the network's own probabilities and for
+those at the image's temperature (see `masks.perturbation.objective`). The first are the reported ones. The second do
+not depend on a factor on the logits. At temperature 1 both are the same.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from visual_summaries.masks.perturbation.objective import log_p, temperatures
 
 @dataclass(frozen=True)
 class Goal:
-    """What is to be lost in each of N images.
+    """The class that each of N images should lose.
 
     Attributes:
         targets: (N,) int64, the class of each image.
-        temperatures: (N,) >= 1, what its logits are divided by.
-        log_p0: (N,) log probability of the class in the image, as the network says it.
+        temperatures: (N,) >= 1, by which the image's logits are divided.
+        log_p0: (N,) the network's log probability of the class in the image.
         tempered_log_p0: (N,) the same at the image's temperature.
     """
 
@@ -42,7 +42,7 @@ class Goal:
             classifier: The network, entered.
             images: (N, 3, H, W) in [0, 1].
             targets: (N,) class indices.
-            tempered: Whether each image has a temperature; without, it is 1.
+            tempered: Whether each image has a temperature of its own; otherwise it is 1.
 
         Raises:
             UserError: If logits are not finite.
@@ -57,15 +57,15 @@ class Goal:
         return logits / self.temperatures[rows, None]
 
     def gaps(self, logits: Tensor, rows: Tensor, drop: float) -> Tensor:
-        """How much log probability the classes of images ``rows`` (K,) have yet to lose, (K,); lost where <= 0.
+        """The log probability that the class of each image must still lose, (K,); it is lost where this is <= 0.
 
         Args:
             logits: (K, C) of the perturbed images.
-            rows: (K,) which images they are.
-            drop: The share of its probability that a class has to lose, in [0, 1).
+            rows: (K,) indices of the images in the batch.
+            drop: The drop (p0 - p) / p0 to reach, in [0, 1).
         """
         left, chosen = math.log1p(-drop), self.targets[rows]
         own = log_p(logits, chosen) - (self.log_p0[rows] + left)
         tempered = log_p(self.tempered(logits, rows), chosen) - (self.tempered_log_p0[rows] + left)
-        # what is told apart at the temperature ranks images and perturbations; the network itself has the last word
+        # at the temperature perturbations differ, so it ranks them; whether a class is lost is decided by both
         return torch.where(tempered > 0, tempered, torch.maximum(tempered, own))

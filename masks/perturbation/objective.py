@@ -9,21 +9,21 @@ that images do not influence each other.
 The crisp stage of the default preset minimises ``log_odds`` of the class instead, for a given area (see
 `masks.perturbation.optimize`).
 
-A network whose logits are many times those of others says the same, but its probability is 0 or 1 nearly everywhere:
-it has no gradient, so that the smooth mask vanishes, and the class counts as lost after the first passes. So the
-default preset divides the logits z of an image, in the objective and in the rule that stops it, by a temperature T that
-is found in the image itself:
+If the logits of a network are multiplied by a large factor, its probabilities become 0 or 1 nearly everywhere. Then
+they have no gradient, the smooth mask vanishes, and the class counts as lost after the first passes. So the default
+preset divides the logits z of an image by a temperature T, in the objective and in the stop rule. T is computed from
+the unperturbed image:
 
     T = 1 where lead <= 25, else lead / 12,    lead = z_best - mean of the other z
 
-A factor on the logits multiplies the lead and cancels in z / T. (The log odds of a class would not do for the lead: two
+A factor on the logits multiplies the lead and cancels in z / T. (The log odds of a class cannot replace the lead: two
 classes may be nearly equal in an image, whatever the factor.) By Jensen's inequality no class has log odds above
-lead - log(C - 1), C the number of classes.
+lead - log(C - 1), with C the number of classes.
 
-25 is more than any lead that was measured, so that networks like these keep T = 1 and, bit for bit, their masks; 12 is
-usual among them. Leads: 5 to 16, half of them above 9, of EfficientNet-Lite0 and -Lite2 on 281 photographs; 2 to 23.5
-of the embedded world's networks on 480 of its pictures, half of those of ``demo`` above 12. Mean overlap (IoU) of
-binary masks, on 8 photographs and 16 pictures of the embedded world:
+25 is above all leads that were measured, so such networks keep T = 1 and exactly the same masks; 12 is a usual lead.
+Measured: 5 to 16 (median 9) for EfficientNet-Lite0 and -Lite2 on 281 photographs; 2 to 23.5 for the embedded world's
+networks on 480 of its pictures (median of ``demo``: 12). Mean overlap (IoU) of binary masks, on 8 photographs and 16
+pictures of the embedded world:
 
     =====================================  ===========  ===========  ==========  ==========
     masks that are compared                lite0, no T  lite0, with  demo, no T  demo, with
@@ -34,8 +34,8 @@ binary masks, on 8 photographs and 16 pictures of the embedded world:
     the same with 1e-7 on the pixels       0.60         0.60         0.77        0.77
     =====================================  ===========  ===========  ==========  ==========
 
-The last row is what rounding alone does in many passes. With T = lead / 24, which would not jump at the limit, masks
-of factors 1 and 10 overlap by 0.41 (lite0) and 0.50 (demo).
+The last row shows the effect of rounding alone over many passes. T = lead / 24 would be nearly continuous at the
+limit, but masks of factors 1 and 10 then overlap by 0.41 (lite0) and 0.50 (demo) only.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ import torch
 from torch import Tensor
 
 ORDINARY = 25.0
-"""Largest lead of logits that are left as they are."""
+"""Largest lead of logits whose temperature is 1."""
 
 USUAL = 12.0
-"""The lead that larger ones are brought to."""
+"""The lead after division by the temperature, where that is not 1."""
 
 
 def area(masks: Tensor) -> Tensor:
@@ -118,9 +118,9 @@ def log_odds(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def temperatures(logits: Tensor) -> Tensor:
-    """What the logits of each image are divided by, (N,) >= 1, from those of the images themselves, (N, C >= 2).
+    """The temperature of each image, (N,) >= 1, from the logits (N, C >= 2) of the unperturbed images.
 
-    1 where the best class leads the mean of the others by at most `ORDINARY`, else what makes it lead by `USUAL`.
+    1 if the best logit leads the mean of the others by at most `ORDINARY`, else such that it leads by `USUAL`.
 
     Examples:
         >>> temperatures(torch.tensor([[5.0, -1.0, 1.0], [50.0, -10.0, 10.0]]))  # they lead by 5 and by 50
