@@ -96,7 +96,7 @@ def test_masks_are_the_relevance_cut_at_an_area_and_the_chain_follows(explained)
 
 def test_pages_say_which_attribution_it_was_and_claim_no_optimised_mask(explained, done):
     page, default = ((path / "gallery" / "index.html").read_text() for path in (explained, done))
-    claims = ("the network loses the class.", "smooth mask", "crisp mask", "cut at a half")
+    claims = ("A mask marks the", "smooth mask", "crisp mask", "thresholded at 0.5")
     for claim in claims:
         assert claim in default
         assert claim not in page
