@@ -1,17 +1,17 @@
 """Speed of the mask stage: the paper's and the reference's schedules one image at a time against the default.
 
-All run in this process on the same photographs, on a network whose passes are made fast in the same ways (channels
-last, no denormal numbers, batch norms fused): the ratio is what the schedule, the batch and stopping early give. Prints
-images a second, passes forward and backward an image, area of the binary mask, its drops under a blur of 10 pixels and
-under a perturbation that none was optimised for, peak memory, and the ratios; then the default's seconds at 8, 16, 32
-and 64 images.
+All schedules run in this process, on the same photographs and with the same optimisations of the network (channels
+last, no denormal numbers, fused batch norms), so the ratios measure schedule, batch and early stopping. Prints images per
+second, forward and backward passes per image, area of the binary mask, its drops under a blur of 10 pixels and under a
+perturbation that no schedule optimises against, peak memory, and the ratios; then the seconds of the default for 8, 16,
+32 and 64 images.
 
     python scripts/bench_masks.py PHOTOGRAPHS --model lite0
     python scripts/bench_masks.py PHOTOGRAPHS --model torchvision:resnet50 --device cuda --images 128 --peak 990
 
-PHOTOGRAPHS is a folder of class folders that are named as the network names its classes (WordNet ids). An equal number
-of photographs is taken of each, the first that the network gets right. On a GPU the share of its peak is printed where
-its peak is given (--peak, in TFLOP/s), from operations counted in one pass.
+PHOTOGRAPHS is a folder of class folders, named as the network names its classes (WordNet ids). The same number of
+photographs is used of each class, the first that the network classifies correctly. With --peak, the peak of a GPU in
+TFLOP/s, the utilisation is printed, from operations counted in one pass.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def main() -> None:
 
 
 def photographs(classifier: Classifier, root: Path, count: int) -> tuple[Tensor, Tensor]:
-    """Up to ``count`` photographs (N, 3, H, W) that the network gets right, the classes in turn, and their classes."""
+    """Up to ``count`` correctly classified photographs (N, 3, H, W), one class after the other, and their classes."""
 
     def right(folder: Path) -> list[tuple[np.ndarray, int]]:
         target = find_class(folder.name, classifier.labels, classifier.count_classes())
@@ -103,7 +103,7 @@ def photographs(classifier: Classifier, root: Path, count: int) -> tuple[Tensor,
 def masks(
     classifier: Classifier, images: Tensor, targets: Tensor, schedule: Schedule
 ) -> tuple[list[np.ndarray], float, float]:
-    """The binary masks, the passes an image and the seconds of a schedule, batch by batch."""
+    """The binary masks, the passes per image and the seconds of a schedule, for each batch."""
     start = time.perf_counter()
     binary, passes = [], 0
     for first in range(0, len(images), schedule.batch):
@@ -117,7 +117,7 @@ def masks(
 def measure(
     classifier: Classifier, images: Tensor, targets: Tensor, schedule: Schedule, name: str, peak: float | None
 ) -> float:
-    """Prints what a schedule takes and gives; returns its images a second."""
+    """Prints time and quality of a schedule; returns its images per second."""
     forget_memory()
     binary, passes, seconds = masks(classifier, images, targets, schedule)
     memory = peak_memory()
@@ -142,7 +142,7 @@ def measure(
 
 
 def operations(classifier: Classifier, image: Tensor) -> int:
-    """Floating-point operations of a pass forward and backward to one image, counted."""
+    """Floating-point operations of a forward and backward pass of one image, counted."""
     with FlopCounterMode(display=False) as counter:
         wanted = image.clone().requires_grad_()
         torch.autograd.grad(classifier.logits(wanted).sum(), wanted)
@@ -155,7 +155,7 @@ def shortened(schedule: Schedule) -> Schedule:
 
 
 def forget_memory() -> None:
-    """Starts a new peak of memory, where the system can."""
+    """Resets the peak memory, if the system can."""
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     with contextlib.suppress(OSError):
@@ -163,7 +163,7 @@ def forget_memory() -> None:
 
 
 def peak_memory() -> int:
-    """Bytes at the peak since then: of the GPU, else of this process."""
+    """Peak memory since the reset, bytes: of the GPU, or of this process."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated()
     for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():

@@ -1,16 +1,15 @@
-"""What matching costs: a pair of images, and all pairs by number of images and of proposals; and clustering.
+"""Time and memory of matching: one pair, and all pairs by number of images and of proposals; and of clustering.
 
     python scripts/bench_matching.py
     python scripts/bench_matching.py --images 25 50 100 200 --proposals 250 500 1000 --jobs 2
 
-Matched is what `clustering.matching.similarity` matches by default: both directions, the second image as it is and
-mirrored; by a network's features as they are reduced (512 numbers a box), or with --numbers 1984 by whitened HOG. The
-features are random, which the cost does not depend on; they are read from files, and similarities are kept in files, as
-in a run; three in ten proposals are parts, at most 150, and 12 of them stay. A pair is measured in one thread, its time
-is that of the processor (the best of several rounds is what an idle machine needs). The table's runs are processes of
-their own: peak memory is that of the whole process, of which Python and its libraries take about 620 MB. Where there is
-a GPU, the pairs a second that it matches, several at once, are printed too, by the clock, with files read and parts
-collected.
+Pairs are matched as in `clustering.matching.similarity` by default: in both directions, with the second image and its
+mirror image. Descriptors have the size of reduced deep descriptors (512 numbers a box), or of whitened HOG with
+--numbers 1984; their values are random, because time does not depend on them. As in a run, features are read from files
+and similarities are written to files. Three in ten proposals are parts, at most 150, and 12 of them are kept. One pair
+is measured in one thread, in processor time; the best of several rounds is close to the time on an idle machine. Each
+row of the table is a process of its own; its peak memory includes Python and libraries, about 620 MB. With a GPU, pairs
+per second in batches are printed too, in wall-clock time, including reading files and collecting parts.
 """
 
 from __future__ import annotations
@@ -41,12 +40,12 @@ from visual_summaries.summaries.stages.work_files import TileFolder
 
 FRAME = (224, 224)
 DISTINCT = 8
-"""Files of features; more images read them again."""
+"""Distinct feature files; with more images they are reused."""
 PARTS = 0.3
 
 
 def write_features(folder: Path, proposals: int, numbers: int) -> None:
-    """Random features of some images, a file each."""
+    """Writes random features, one file for each image."""
     for number in range(DISTINCT):
         rng = np.random.default_rng(number)
         sides = rng.integers(20, 112, (proposals, 2))
@@ -63,12 +62,12 @@ def load(folder: Path, index: int) -> Features:
 
 
 def parts(proposals: int) -> np.ndarray:
-    """Which proposals are parts."""
+    """The proposals that are parts."""
     return np.arange(proposals) < min(PARTS * proposals, ProposalOptions().max_kept)
 
 
 def bench_pair(folder: Path, proposals: int, numbers: int, rounds: int) -> None:
-    """Prints the time of one unordered pair and of what it is made of."""
+    """Prints the time of one unordered pair, and of its steps."""
     write_features(folder, proposals, numbers)
     a, b = load(folder, 0), load(folder, 1)
     options = SimilarityOptions()
@@ -98,7 +97,7 @@ def bench_pair(folder: Path, proposals: int, numbers: int, rounds: int) -> None:
 
 
 def bench_device(folder: Path, images: int, proposals: int, numbers: int, jobs: int) -> None:
-    """Prints how many pairs a second a GPU matches."""
+    """Prints the pairs per second of a GPU."""
     if not torch.cuda.is_available():
         print("no GPU here: matching on one is not measured")
         return
@@ -116,7 +115,7 @@ def bench_device(folder: Path, images: int, proposals: int, numbers: int, jobs: 
 
 
 def run(folder: Path, images: int, proposals: int, jobs: int, results: multiprocessing.Queue) -> None:
-    """All pairs of so many images and the matrix of what stays; puts wall and processor seconds, peak megabytes."""
+    """Matches all pairs and builds the sparse matrix; puts wall and processor seconds and peak megabytes."""
     kept = [parts(proposals)] * images
     wall, cpu = time.perf_counter(), time.process_time()
     each = partial(make_calls, jobs=jobs, native=True)
@@ -151,7 +150,7 @@ def bench_sizes(folder: Path, images: list[int], proposals: list[int], numbers: 
 
 
 def affinity(parts: int, neighbours: int, results: multiprocessing.Queue) -> None:
-    """Sparse affinity propagation; puts stored similarities a part, iterations, seconds of each, peak megabytes."""
+    """Sparse affinity propagation; puts stored similarities per part, iterations, seconds of one, peak megabytes."""
     rng = np.random.default_rng(0)
     one, other = rng.integers(0, parts, (2, parts * neighbours // 2))
     values = rng.random(len(one), dtype=np.float32)
@@ -165,7 +164,7 @@ def affinity(parts: int, neighbours: int, results: multiprocessing.Queue) -> Non
 
 
 def bench_affinity(parts: list[int], neighbours: int) -> None:
-    """Prints what an iteration of sparse affinity propagation costs."""
+    """Prints the time of an iteration of sparse affinity propagation."""
     print("sparse affinity propagation, one thread")
     print(f"  {'parts':>6} {'similarities a part':>19} {'iterations':>10} {'cpu s/iteration':>15} {'peak MB':>8}")
     context = multiprocessing.get_context("spawn")

@@ -1,11 +1,11 @@
-"""What the command line costs before it does anything: help, wrong use, and commands that only read.
+"""Start-up time of the command line: help, wrong use, and commands that only read.
 
     python scripts/bench_startup.py                       # median of five
     python scripts/bench_startup.py --run runs/demo/steamer
 
-Processor time is user and system time of the process and of what it started, from the system's own accounts, beside
-that of ``python -c pass``; memory is the most it had. With a run folder, ``status`` and ``name`` are measured too: the
-run is copied, and the copy's first summary gets another name each time.
+Processor time is the user and system time of the process and its children, compared with ``python -c pass``; memory is
+the peak. With a run folder, ``status`` and ``name`` are measured too: the run is copied, and the first summary of the
+copy is named again each time.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 from visual_summaries.summaries.cli import COMMANDS
 
 GOAL = 0.7
-"""Seconds of processor time that an answer may take."""
+"""Limit of processor time of an answer, seconds."""
 
 WRONG = [
     ["nothing"],
@@ -37,7 +37,7 @@ WRONG = [
 
 
 def measure(arguments: list[str], times: int) -> tuple[float, float]:
-    """Median processor time in seconds, and most memory in MB, of a process; TURN in its arguments is its number."""
+    """Median processor time in seconds and peak memory in MB of a process; TURN in its arguments becomes its number."""
     seconds, memory = [], []
     for turn in range(times):
         command = [sys.executable, *(word.replace("TURN", str(turn)) for word in arguments)]

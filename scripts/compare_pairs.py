@@ -1,12 +1,12 @@
-"""What matching only the nearest images changes: clusters, their purity and the time, beside all pairs.
+"""Compares matching of nearest images only with matching of all pairs: time, clusters and their purity.
 
     python scripts/compare_pairs.py runs/world/images/steamer runs/pairs --model demo --truth runs/world
     python scripts/compare_pairs.py PHOTOGRAPHS/n03028079 runs/pairs --model lite0 --target n03028079 --limit 100
 
-Runs the chain on a folder of one class with all pairs of images, then, on the same masks and proposals, with each image
-matched with its K nearest, and prints for both: pairs, seconds of matching and of clustering, kept summaries, share of
-images that they touch, and, with --truth, their mean purity; then the adjusted Rand index of the two clusterings on the
-parts that both have, and on those that both put into kept summaries.
+Runs the chain on a folder of one class with all pairs of images and then, with the same masks and proposals, with pairs
+of each image and its K nearest. Prints for both: pairs, seconds of matching and of clustering, kept summaries, fraction
+of images in a summary, and, with --truth, their mean purity; then the adjusted Rand index of the two clusterings on the
+common parts, and on the common parts of kept summaries.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Part = tuple[str, float, float, float, float]
 
 
 def chain(images: Path, out: Path, *further: str) -> Run:
-    """Runs the chain; its failure ends the script."""
+    """Runs the chain; a failure ends the script."""
     status = visual_summaries(["run", str(images), "--out", str(out), *further])
     if status:
         sys.exit(status)
@@ -38,26 +38,26 @@ def chain(images: Path, out: Path, *further: str) -> Run:
 
 
 def clusters(run: Run) -> dict[Part, int]:
-    """The cluster of each part that was clustered."""
+    """The cluster of each clustered part."""
     matched, settings = read_similarities(run), recorded_settings(run.path)
     labels = propagate(matched.matrix, matched.affinity(settings.affinity), seed=run.info["seed"]).labels
     return {(part.image, *part.box): int(label) for part, label in zip(run.parts, labels, strict=False)}
 
 
 def members(run: Run) -> dict[Part, int]:
-    """The kept summary of each of their members."""
+    """The kept summary of each member."""
     kept = (summary for summary in run.summaries if summary.kept)
     return {(member.image, *member.box): summary.summary for summary in kept for member in summary.members}
 
 
 def agreement(one: dict[Part, int], other: dict[Part, int]) -> tuple[int, float]:
-    """How many parts both have, and the adjusted Rand index on these."""
+    """The number of common parts, and the adjusted Rand index on them."""
     common = sorted(one.keys() & other.keys())
     return len(common), float(adjusted_rand_score([one[part] for part in common], [other[part] for part in common]))
 
 
 def describe(name: str, run: Run, truth: Path | None) -> None:
-    """Prints the figures of a run."""
+    """Prints the values of a run."""
     kept = [summary for summary in run.summaries if summary.kept]
     touched = len({member.image for summary in kept for member in summary.members}) / len(run.ids)
     stages = run.info["stages"]

@@ -1,10 +1,10 @@
-"""Estimates the statistics of HOG that whiten proposals' descriptors.
+"""Estimates the statistics of HOG that whiten descriptors of proposals.
 
     python scripts/estimate_hog_statistics.py FOLDER --out clustering/data/hog_statistics.npz
 
-FOLDER holds some hundred natural photographs (.jpg, .jpeg, .png) that have nothing to do with the classes to be
-summarised. Each is taken at several scales, because proposals of all sizes are resized to one. The result is one
-file: mean, covariance per cell offset (float32), number of photographs and of cells, and how it was made.
+FOLDER contains some hundred natural photographs (.jpg, .jpeg, .png) that are not of the classes to be summarised. Each
+is used at several scales, because proposals of all sizes are resized to one. The result is one file: mean, covariance
+per cell offset (float32), numbers of photographs and of cells, and how it was made.
 """
 
 from __future__ import annotations

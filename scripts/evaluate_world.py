@@ -3,8 +3,8 @@
     python scripts/evaluate_world.py runs/world --images 30 --seed 11
 
 Writes the world of that seed to OUT/world, runs the chain on every class, and prints, for the summaries and for random
-clusters of the same sizes, the mean purity over kept summaries and the recall over all (class, telling part or mark)
-pairs.
+clusters of the same sizes, the mean purity over kept summaries, and the recall over all pairs of a class and one of its
+telling parts (or the watermark).
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Masks of whole objects for PF-WILLOW: the box around an image's keypoints, a picture an image.
+"""Masks of whole objects for PF-WILLOW: the bounding box of an image's keypoints, one PNG for each image.
 
     python scripts/pf_willow_masks.py PF-WILLOW masks/pf
     visual-summaries run PF-WILLOW --out runs/pf --model lite0 --target predicted --masks masks/pf
     visual-summaries evaluate summaries 'runs/pf/car(S)' --pf PF-WILLOW
 
-Given to a run in place of its own masks they take the network out of the question: what is measured then is whether
-proposals, matching and clustering find the parts of an object.
+A run with these masks instead of its own does not depend on what the network relies on: the evaluation then measures
+proposals, matching and clustering only.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
-"""Trains the networks of the embedded world anew and prints how good they are.
+"""Trains the networks of the embedded world again and prints their accuracy.
 
     python scripts/world_accuracy.py
 
-One row a network: parameters, multiplications per picture, seconds of training (the first row's with drawing the
-pictures), share of fresh pictures classified rightly, and the same for pictures of the marked class with and
-without the watermark.
+One row for each network: parameters, multiplications per picture, seconds of training (in the first row including the
+drawing of pictures), accuracy on new pictures, and on pictures of the marked class with and without the watermark.
 """
 
 import time
@@ -28,7 +27,7 @@ def pictures(name: str, seeds: range, mark: bool | None = None) -> torch.Tensor:
 
 @torch.no_grad()
 def accuracy(network: world.WorldNetwork, images: torch.Tensor, name: str) -> float:
-    """Share of pictures of class ``name`` that the network takes for it."""
+    """Accuracy on pictures of class ``name``."""
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (network.mean, network.std))
     logits = torch.cat([network((batch / 255 - mean) / std) for batch in images.split(100)])
     return float((logits.argmax(dim=1) == network.classes.index(name)).float().mean())

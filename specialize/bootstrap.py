@@ -64,7 +64,12 @@ def resamples(other: NDArray[np.bool_], seed: int) -> NDArray[np.float64]:
 
 
 def estimate(value: float, samples: NDArray[np.float64]) -> Estimate:
-    """A value with the percentile interval of its bootstrap samples (B,)."""
+    """A value with the percentile interval of its bootstrap samples (B,).
+
+    Examples:
+        >>> estimate(50.0, np.arange(101.0))
+        Estimate(value=50.0, low=2.5, high=97.5)
+    """
     low, high = np.percentile(samples, [2.5, 97.5])
     return Estimate(value, float(low), float(high))
 

@@ -124,7 +124,12 @@ def negatives(
 
 
 def gram_of(vectors: Vectors) -> NDArray[np.float64]:
-    """The Gram matrix (N, N) of vectors (N, D)."""
+    """The Gram matrix (N, N) of vectors (N, D).
+
+    Examples:
+        >>> gram_of(np.array([[1, 0], [0.6, 0.8]], np.float32)).round(2).tolist()
+        [[1.0, 0.6], [0.6, 1.0]]
+    """
     wide = vectors.astype(np.float64)
     product: NDArray[np.float64] = wide @ wide.T
     return product

@@ -83,6 +83,6 @@ def main(arguments: Sequence[str]) -> None:
     tuned = model.about["tuned"]
     print(f"{len(model.summaries)} SVMs of {len(model.about['classes'])} classes")
     print(f"chosen: {tuned['normalisation']}, C {tuned['cost']:g}, weight {tuned['weight']:g}")
-    harm = "" if tuned["harm"] is None else f", harm {tuned['harm']:+.2f} on {tuned['others']} of other classes"
+    harm = "" if tuned["harm"] is None else f", harm {tuned['harm'] + 0.0:+.2f} on {tuned['others']} of other classes"
     print(f"on held-out training images: gain {tuned['gain']:+.1f} points on {tuned['images']}{harm}")
     print(options.out / "model.json")

@@ -283,7 +283,7 @@ IMAGE_CHAIN: Chain[ImageContext] = (
     Stage(
         name="gallery",
         unit="pictures",
-        version=1,
+        version=2,
         packages=("pillow", "jinja2"),
         inputs=_gallery_inputs,
         files=_gallery_files,
