@@ -1,10 +1,10 @@
 """Speed of the mask stage: the paper's and the reference's schedules one image at a time against the default.
 
 All schedules run in this process, on the same photographs and with the same optimisations of the network (channels
-last, no denormal numbers, fused batch norms), so the ratios measure schedule, batch and early stopping. Prints images per
-second, forward and backward passes per image, area of the binary mask, its drops under a blur of 10 pixels and under a
-perturbation that no schedule optimises against, peak memory, and the ratios; then the seconds of the default for 8, 16,
-32 and 64 images.
+last, no denormal numbers, fused batch norms), so the ratios measure schedule, batch and early stopping. Prints images
+per second, forward and backward passes per image, area of the binary mask, its drops under a blur of 10 pixels and
+under a perturbation that no schedule optimises against, peak memory, and the ratios; then the seconds of the default
+for 8, 16, 32 and 64 images.
 
     python scripts/bench_masks.py PHOTOGRAPHS --model lite0
     python scripts/bench_masks.py PHOTOGRAPHS --model torchvision:resnet50 --device cuda --images 128 --peak 990
