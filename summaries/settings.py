@@ -24,6 +24,7 @@ from visual_summaries.masks.attribution.options import AttributionOptions
 from visual_summaries.masks.errors import UserError
 from visual_summaries.masks.options import OptionError, Options, hints, shown
 from visual_summaries.masks.perturbation.schedule import DEFAULT_PRESET, BinaryOptions, Schedule, preset
+from visual_summaries.summaries.semantics.options import ImportanceOptions
 
 T = TypeVar("T", bound=Options)
 
@@ -41,6 +42,7 @@ class Settings(Options):
         similarity: Proposal flow between images.
         affinity: Clustering.
         prune: Which clusters are kept.
+        importance: How the importance of summaries is measured.
     """
 
     masks: Schedule = field(default_factory=lambda: preset(DEFAULT_PRESET))
@@ -51,6 +53,7 @@ class Settings(Options):
     similarity: SimilarityOptions = field(default_factory=SimilarityOptions)
     affinity: AffinityOptions = field(default_factory=AffinityOptions)
     prune: PruneOptions = field(default_factory=PruneOptions)
+    importance: ImportanceOptions = field(default_factory=ImportanceOptions)
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta
+from typing_extensions import TypedDict
 
 from visual_summaries.masks.attribution.names import MASK, METHODS
 from visual_summaries.masks.errors import UserError
@@ -109,6 +110,17 @@ class MaskArrays:
     smooth: npt.NDArray[np.float32]
     crisp: npt.NDArray[np.float32]
     binary: npt.NDArray[np.bool_]
+
+
+Completeness = dict[str, Finite | None]
+"""Mean losses of the class's probability, by what is taken out."""
+
+
+class ImportanceRecord(TypedDict):
+    """What is read of ``evaluation/importance.json``."""
+
+    level: Share
+    completeness: Completeness
 
 
 class Run:
@@ -221,22 +233,38 @@ class Run:
         names = read_names(self.path, found)
         return [replace(one, name=names.get(one.summary, "")) for one in found]
 
+    @property
+    def completeness(self) -> Completeness:
+        """What the class loses without all kept summaries together, and without the mask; empty if not measured."""
+        return {} if self._importance is None else self._importance["completeness"]
+
+    @property
+    def level(self) -> float | None:
+        """The level of the intervals of importance, in (0, 1); None if it was not measured."""
+        return None if self._importance is None else self._importance["level"]
+
+    @cached_property
+    def _importance(self) -> ImportanceRecord | None:
+        if self.info["stages"].get("importance", {}).get("status") != "done":
+            return None
+        return read_json(inside(self.path, "evaluation", "importance.json"), ImportanceRecord)
+
     def frame(self, image: str) -> npt.NDArray[np.uint8]:
         """The frame of an image, uint8 (H, W, 3)."""
-        return read_png(inside(self.path, "frames", f"{image}.png"), "RGB", self._size)
+        return read_png(inside(self.path, "frames", f"{image}.png"), "RGB", self.size)
 
     def mask(self, image: str) -> MaskArrays:
         """The masks of an image."""
         import numpy as np
 
-        binary = read_png(inside(self.path, "masks", f"{image}.png"), "L", self._size) > 127
+        binary = read_png(inside(self.path, "masks", f"{image}.png"), "L", self.size) > 127
         schema = {name: Array("f", binary.shape, 0, 1) for name in ("smooth", "crisp")}
         arrays = read_arrays(inside(self.path, "masks", f"{image}.npz"), schema)
         return MaskArrays(arrays["smooth"].astype(np.float32), arrays["crisp"].astype(np.float32), binary)
 
     @property
-    def _size(self) -> tuple[int, int] | None:
-        """(H, W) of the frame, where the record tells it."""
+    def size(self) -> tuple[int, int] | None:
+        """(H, W) of the frame; None where the record does not tell it."""
         frame = self.info.get("frame")
         return None if frame is None else (frame["size"][0], frame["size"][1])
 

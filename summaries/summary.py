@@ -60,6 +60,28 @@ class Summary:
     scores: dict[str, Finite] = field(default_factory=dict)
     dropped: tuple[dict[str, Any], ...] = ()
 
+    @property
+    def importance(self) -> float | None:
+        """Mean loss of the class's probability without the parts, in [-1, 1]; None where it was not measured."""
+        return self.scores.get("importance")
+
+    @property
+    def matters(self) -> bool | None:
+        """Whether the network loses more without the parts than chance and its control tell; None if not measured."""
+        if "low" not in self.scores:
+            return None
+        return above_control(self.scores["low"], self.scores.get("control"))
+
     def to_json(self) -> dict[str, Any]:
         """The summary as plain lists and dictionaries."""
         return asdict(self)
+
+
+def above_control(low: float, control: float | None) -> bool:
+    """Whether an interval of losses lies above what the same outlines elsewhere cost, and above zero.
+
+    Examples:
+        >>> above_control(0.2, 0.05), above_control(0.2, 0.3), above_control(-0.01, None)
+        (True, False, False)
+    """
+    return low > max(0.0, control or 0.0)

@@ -36,7 +36,7 @@ def test_imports_go_one_way(path):
 ROOMS = {
     "masks": ("world", "inputs", "networks", "perturbation", "metrics", "attribution"),
     "clustering": ("parts", "descriptors", "matching", "clusters", "metrics"),
-    "summaries": ("pages", "stages", "pipeline", "evaluation", "cli"),
+    "summaries": ("semantics", "pages", "stages", "pipeline", "evaluation", "cli"),
     "specialize": ("cli",),
 }
 """Of each package; a room imports those before it and the modules beside the rooms, which import no room but lazily."""

@@ -22,6 +22,7 @@ from visual_summaries.summaries.cli.again import recorded_classifier, settings_o
 from visual_summaries.summaries.cli.parsing import Expert, parse, told
 from visual_summaries.summaries.pipeline import IMAGE_CHAIN, recorded_settings, redo
 from visual_summaries.summaries.pipeline.engine import option_tables, split
+from visual_summaries.summaries.semantics.options import ImportanceOptions
 from visual_summaries.summaries.settings import Settings
 from visual_summaries.summaries.store import Run
 
@@ -49,6 +50,7 @@ class Arguments:
         similarity: Proposal flow between images.
         affinity: Clustering.
         prune: Which clusters are kept.
+        importance: How the importance of summaries is measured.
     """
 
     run: Annotated[tyro.conf.Positional[Path], told("RUN")]
@@ -60,6 +62,7 @@ class Arguments:
     similarity: Annotated[SimilarityOptions, tyro.conf.arg(name="set.similarity"), Expert] = Settings().similarity
     affinity: Annotated[AffinityOptions, tyro.conf.arg(name="set.affinity"), Expert] = Settings().affinity
     prune: Annotated[PruneOptions, tyro.conf.arg(name="set.prune"), Expert] = Settings().prune
+    importance: Annotated[ImportanceOptions, tyro.conf.arg(name="set.importance"), Expert] = Settings().importance
 
 
 def main(arguments: Sequence[str]) -> None:

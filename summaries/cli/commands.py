@@ -20,6 +20,7 @@ COMMANDS = {
     "run": "runs all stages on a class folder, or continues a run that was interrupted",
     "masks": "repeats the mask stage of a run",
     "cluster": "repeats matching and clustering of a run, with the masks that it has",
+    "importance": "measures the importance of a run's summaries again",
     "gallery": "updates the gallery of a run",
     "status": "for each stage of a run: done or remaining, skipped images with reasons, time",
     "name": "names a summary",

@@ -46,6 +46,7 @@ def environment(*folders: Path) -> jinja2.Environment:
         "title": wording.title,
         "number": wording.number,
         "percent": wording.percent,
+        "points": wording.points,
         "dropped": wording.dropped,
         "mean_similarity": wording.mean_similarity,
         "anchor": lambda image: f"image-{file_key(image)}",

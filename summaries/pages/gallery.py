@@ -20,6 +20,7 @@ from visual_summaries.masks.attribution.names import MASK, METHODS
 from visual_summaries.summaries.files import write_bytes
 from visual_summaries.summaries.pages import wording
 from visual_summaries.summaries.pages.environment import environment
+from visual_summaries.summaries.pages.evidence import by_importance, evidence_of
 from visual_summaries.summaries.pages.gallery_pictures import draw
 from visual_summaries.summaries.pages.sheet import MEMBERS
 from visual_summaries.summaries.store import Run
@@ -70,8 +71,8 @@ def write_gallery(run: Run, progress: Progress | None = None, *, fresh: bool = F
         The path of the page.
     """
     rows = [run.masks[image] for image in run.ids if image in run.masks]
-    kept = [s for s in run.summaries if s.kept]
-    pruned = [s for s in run.summaries if not s.kept]
+    kept = by_importance([s for s in run.summaries if s.kept])
+    pruned = by_importance([s for s in run.summaries if not s.kept])
     sheets = [s for s in kept if s.members]
     draw(run, [row.id for row in rows], sheets, fresh=fresh, progress=progress)
     kept_by_image: dict[str, list[Summary]] = {}
@@ -91,6 +92,7 @@ def write_gallery(run: Run, progress: Progress | None = None, *, fresh: bool = F
             pictures=(("photo", "photograph"), *kinds),
             rows=rows,
             skipped=_skipped(run),
+            evidence=evidence_of(run),
             kept=kept,
             pruned=pruned,
             kept_by_image=kept_by_image,
@@ -114,7 +116,7 @@ def write_index(root: Path, runs: Sequence[Run]) -> Path:
     """
     cards = []
     for run in runs:
-        kept = [s for s in run.summaries if s.kept]
+        kept = by_importance([s for s in run.summaries if s.kept])
         folder = quote(Path(os.path.relpath(run.path / "gallery", root)).as_posix()) + "/"
         cards.append(
             {

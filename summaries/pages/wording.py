@@ -69,6 +69,20 @@ def percent(value: float | None) -> str:
     return f"{100 * value:.{decimals}f}%".replace("-", "−")
 
 
+def points(value: float | None) -> str:
+    """A difference of probabilities in percentage points.
+
+    Examples:
+        >>> points(0.314), points(0.0042), points(-0.02), points(0.01)
+        ('31 points', '0.4 points', '−2.0 points', '1.0 points')
+    """
+    if value is None or not math.isfinite(value):
+        return "–"
+    figure = 100 * value
+    text = f"{figure:.0f}" if abs(figure) >= 9.95 else f"{round(figure, 1) + 0.0:.1f}"
+    return f"{text} points".replace("-", "−")
+
+
 def dropped(part: Mapping[str, Any]) -> str:
     """A part that was removed from its cluster, with the reason.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -83,7 +84,9 @@ def redo(
             again=again if settings == recorded else "",
         )
         _, stages = split(IMAGE_CHAIN, start)
-        asking = [stage.name for stage in stages if stage.network(context) and not pipeline.is_done(stage, context)]
+        unchanged = itertools.takewhile(lambda stage: pipeline.is_done(stage, context), stages)
+        changing = stages[len(list(unchanged)) :]  # what follows a stage that is done again may change with it
+        asking = [stage.name for stage in changing if stage.network(context)]
         if asking:
             stack.enter_context(steady_threads(info))
             classifier = entered()  # a network that cannot be loaded is an error before anything is written

@@ -21,9 +21,13 @@ from visual_summaries.summaries.store import Run, frame_path, read_images
 
 MASKS_VERSION = 3
 
+IMPORTANCE_VERSION = 1
+
 MATCHING_OPTIONS = ("proposals", "appearance", "similarity")
 
 CLUSTERS_OPTIONS = ("affinity", "prune")
+
+IMPORTANCE_OPTIONS = ("importance",)
 
 
 def _mark(path: Path) -> str:
@@ -197,9 +201,49 @@ def _clusters_work(context: ImageContext, tick: Tick) -> dict[str, Any]:
     return run_clusters(context.out, context.settings, seed=context.seed)
 
 
+def _importance_inputs(context: ImageContext) -> dict[str, Any]:
+    run, targets = Run(context.out), _targets(context)
+    clusters = [
+        (one.summary, one.kept, one.exemplar, [(member.part, member.image, member.box) for member in one.members])
+        for one in run.summaries
+    ]
+    return _importance_options(context) | {
+        "clusters": digest(clusters),
+        "targets": digest(sorted(targets.items())),
+        "masks": digest([hash_file(context.out / "masks" / f"{image}.png") for image in run.ids]),
+    }
+
+
+def _importance_options(context: ImageContext) -> dict[str, Any]:
+    """What importance depends on besides masks and clusters."""
+    model = {"version": IMPORTANCE_VERSION, "model": context.fingerprint, "frames": context.frames}
+    return model | {"seed": context.seed} | context.options(*IMPORTANCE_OPTIONS)
+
+
+def _importance_files(out: Path) -> list[Path]:
+    return [out / "evaluation" / name for name in ("importance.json", "importance.csv", "removals.csv")]
+
+
+def _importance_work(context: ImageContext, tick: Tick) -> dict[str, Any]:
+    from visual_summaries.summaries.stages.importance import run_importance
+
+    with context.network() as classifier:
+        return run_importance(
+            context.out,
+            classifier,
+            context.settings.importance,
+            _targets(context),
+            seed=context.seed,
+            key=digest(_importance_inputs(context)),
+            fresh=context.again == "importance",
+            tick=tick,
+        )
+
+
 def _gallery_inputs(context: ImageContext) -> dict[str, Any]:
     run = Run(context.out)
     tables = {name: hash_file(context.out / name) for name in ("images.csv", "parts.csv", "summaries.json")}
+    tables["importance.json"] = hash_file(context.out / "evaluation" / "importance.json")
     tables["masks.csv"] = digest([asdict(replace(row, seconds=0.0)) for row in run.masks.values()])
     masks = [hash_file(context.out / "masks" / f"{image}{end}") for image in run.ids for end in (".npz", ".png")]
     shown = {"target": context.info["target"]["name"], "model": context.info["model"]["spec"]}
@@ -278,6 +322,19 @@ IMAGE_CHAIN: Chain[ImageContext] = (
         files=_clusters_files,
         work=_clusters_work,
         options=CLUSTERS_OPTIONS,
+    ),
+    # frames, binary masks, clusters -> evaluation/importance.*, the scores in summaries.json
+    Stage(
+        name="importance",
+        unit="images",
+        version=IMPORTANCE_VERSION,
+        packages=("torch", "torchvision", "timm", "opencv-contrib-python-headless", "numpy"),
+        inputs=_importance_inputs,
+        files=_importance_files,
+        work=_importance_work,
+        network=lambda _: True,
+        watched=("summaries.json",),
+        options=IMPORTANCE_OPTIONS,
     ),
     # all of the above -> gallery/, summary-NN.png
     Stage(

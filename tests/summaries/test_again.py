@@ -43,7 +43,7 @@ def test_the_same_command_changes_nothing(folder, copy, stages_done):
 def test_a_changed_option_does_again_what_depends_on_it(folder, copy, stages_done, option, value, said):
     before = files(copy)
     did, messages = stages_done(folder.arguments(option, value, out=copy))
-    assert "clusters" in did <= {"clusters", "gallery"}
+    assert "clusters" in did <= {"clusters", "importance", "gallery"}
     assert f"clusters: again, changed: {said}" in messages
     same = [name for name in before if name.startswith(("frames/", "masks", "images.csv", "work/"))]
     after = files(copy)
@@ -52,7 +52,7 @@ def test_a_changed_option_does_again_what_depends_on_it(folder, copy, stages_don
 
 def test_a_changed_summary_draws_the_gallery_again(folder, copy, stages_done):
     did, messages = stages_done(folder.arguments("--set.affinity.preference", "0.99", out=copy))
-    assert did == {"clusters", "gallery"}
+    assert did == {"clusters", "importance", "gallery"}
     assert "gallery: again, changed:" in messages
 
 
@@ -115,11 +115,11 @@ def test_deleted_work_is_done_again_with_the_same_bytes(folder, copy, promised, 
 
 def test_cluster_does_clusters_again_and_ends_with_the_page(copy, promised, stages_done):
     before = promised(copy)
-    did, _ = stages_done(["cluster", copy, "--jobs", "1"])
-    assert did == {"clusters"}
+    did, _ = stages_done(["cluster", copy, "--jobs", "1", "--trust"])
+    assert did == {"clusters", "importance"}
     assert promised(copy) == before
-    did, _ = stages_done(["cluster", copy, "--jobs", "1", "--set.affinity.preference", "0.99"])
-    assert did == {"clusters", "gallery"}
+    did, _ = stages_done(["cluster", copy, "--jobs", "1", "--trust", "--set.affinity.preference", "0.99"])
+    assert did == {"clusters", "importance", "gallery"}
     assert Run(copy).info["config"]["settings"]["affinity"]["preference"] == 0.99
     assert Run(copy).info["config"]["settings"]["proposals"]["count"] == 60  # what was not given stays
     assert len(Run(copy).summaries) > len(json.loads(before["summaries.json"]))
@@ -127,7 +127,7 @@ def test_cluster_does_clusters_again_and_ends_with_the_page(copy, promised, stag
 
 def test_cluster_takes_the_options_of_every_stage_that_it_does(copy, stages_done):
     did, messages = stages_done(["cluster", copy, "--jobs", "1", "--trust", "--set.appearance.numbers", "33"])
-    assert "matching" in did <= {"matching", "clusters", "gallery"}
+    assert "matching" in did <= {"matching", "clusters", "importance", "gallery"}
     assert "matching: again, changed: appearance.numbers 512 -> 33" in messages
     assert Run(copy).info["config"]["settings"]["appearance"]["numbers"] == 33
 
@@ -140,8 +140,8 @@ def test_settings_are_the_options_of_the_stages():
 
 
 def test_options_may_stand_before_the_run(copy, stages_done):
-    did, _ = stages_done(["cluster", "--jobs", "1", copy])
-    assert did == {"clusters"}
+    did, _ = stages_done(["cluster", "--jobs", "1", "--trust", copy])
+    assert did == {"clusters", "importance"}
     assert Run(copy).info["config"]["settings"]["proposals"]["count"] == 60
 
 
@@ -161,7 +161,7 @@ def test_masks_are_made_again(copy, promised, stages_done):
     assert "batches 3, batches kept 0" in messages
     assert promised(copy) == before
     did, _ = stages_done(["masks", copy, "--trust", "--set.masks.crisp.iterations", "5"])
-    assert "masks" in did <= {"masks", "matching", "clusters", "gallery"}
+    assert "masks" in did <= {"masks", "matching", "clusters", "importance", "gallery"}
     assert promised(copy)["p0.npz"] != before["p0.npz"]
     settings = Run(copy).info["config"]["settings"]["masks"]
     assert (settings["crisp"]["iterations"], settings["smooth"]["iterations"]) == (5, 4)
@@ -175,9 +175,10 @@ def test_status_tells_what_is_done_left_and_skipped(copy, capsys):
     assert main(["status", str(copy)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith(f"{copy}: textured")
-    assert [line.split()[:2] for line in lines[1:7]] == [
+    assert [line.split()[:2] for line in lines[1:8]] == [
         *([stage, "done"] for stage in names(IMAGE_CHAIN)[:4]),
         ["clusters", "started:"],
+        ["importance", "done"],
         ["gallery", "left"],
     ]
     assert any(line.startswith("  skipped 1: predicted as plain") for line in lines)
@@ -198,8 +199,8 @@ def test_a_summary_is_named_and_unnamed(copy, stages_done, table):
 def test_a_name_stays_with_its_parts_when_clusters_are_made_again(copy):
     before = Run(copy).summaries
     assert main(["name", str(copy), str(before[-1].summary), "the mark"]) == 0
-    assert main(["cluster", str(copy)]) == 0
-    assert main(["cluster", str(copy), "--set.affinity.preference", "0.6"]) == 0
+    assert main(["cluster", str(copy), "--trust"]) == 0
+    assert main(["cluster", str(copy), "--trust", "--set.affinity.preference", "0.6"]) == 0
     named = [one for one in Run(copy).summaries if one.name]
     old = {(m.image, m.box) for m in before[-1].members}
     for one in named:

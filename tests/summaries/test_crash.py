@@ -38,7 +38,7 @@ def counted(descriptor):
 os.fsync = counted
 '''
 
-KILLS = {"images": 3, "masks": 7, "proposals": 3, "matching": 3, "clusters": 2, "gallery": 4}
+KILLS = {"images": 3, "masks": 7, "proposals": 3, "matching": 3, "clusters": 2, "importance": 3, "gallery": 4}
 """Files of each stage after which it is killed; the first batch of masks and its record are five."""
 
 

@@ -138,7 +138,7 @@ def test_masks_are_made_again_from_another_directory_and_without_the_photographs
     assert did == {"masks"}
     assert promised(folder.out) == before
     did, _ = stages_done(["masks", relative, "--model", folder.model, "--set.masks.crisp.iterations", "5"])
-    assert "masks" in did <= {"masks", "matching", "clusters", "gallery"}
+    assert "masks" in did <= {"masks", "matching", "clusters", "importance", "gallery"}
 
 
 def test_the_page_follows_the_names(copy):
@@ -146,7 +146,7 @@ def test_the_page_follows_the_names(copy):
     page = (copy / "gallery" / "index.html").read_text()
     assert "round window" in page
     assert Run(copy).info["stages"]["gallery"]["status"] == "done"
-    assert main(["cluster", str(copy), "--jobs", "1", "--set.prune.min-members", "2"]) == 0
+    assert main(["cluster", str(copy), "--jobs", "1", "--trust", "--set.prune.min-members", "2"]) == 0
     named = [one.name for one in Run(copy).summaries if one.name]
     assert ("round window" in (copy / "gallery" / "index.html").read_text()) == bool(named)
 

@@ -76,6 +76,7 @@ def make_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeRun:
         target = {"index": 497, "name": 'church <"building">', "wordnet": "n03028079"}
         model = {"spec": "demo", "name": "A <network> & more"}
         info = {"format": 1, "versions": {}, "seed": 0, "model": model, "target": target, "config": {}}
+        info |= {"frame": {"size": [SIDE, SIDE]}}
         write_json(path / "run.json", info)
         for seed, image in enumerate(ids):
             _write_image(path, image, seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 
@@ -10,7 +11,9 @@ import pytest
 from visual_summaries.summaries.evaluation.cluster_page import write_page
 from visual_summaries.summaries.evaluation.clusters import evaluate
 from visual_summaries.summaries.evaluation.ground_truth import read_truth
+from visual_summaries.summaries.files import write_json
 from visual_summaries.summaries.pages.gallery import write_gallery, write_index
+from visual_summaries.summaries.store import Run
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs the Python package playwright")
 
@@ -70,7 +73,9 @@ def test_every_picture_loads_and_nothing_else_is_asked_for(make_run, open_page):
     run = make_run()
     page = open_page(write_gallery(run))
     _scroll_through(page)
-    assert page.locator("img").count() == 3 * len(run.ids) + 14 + 3 + 1 + 2 + 1 + 3  # and the three at a glance
+    assert (
+        page.locator("img").count() == 3 * len(run.ids) + 14 + 3 + 1 + 2 + 1 + 7 + 3 + 1
+    )  # and the crops of three rows
     assert page.title() == 'church <"building">: visual summaries'
 
 
@@ -144,3 +149,33 @@ def test_the_page_of_an_evaluation(planted, open_page, width):
     assert drawn == pytest.approx([row.metrics.purity for row in found.rows], abs=0.02)
     assert page.get_by_role("heading", name="Cohesion").count() == 0
     assert "no weights at hand" in page.locator(".reading").inner_text()
+
+
+def test_bars_and_crops_show_what_was_measured(make_run, open_page):
+    run = make_run()
+    summaries = json.loads((run.path / "summaries.json").read_text())
+    for number, importance in ((0, 0.1), (1, 0.4)):
+        scores = {"importance": importance, "low": importance - 0.05, "high": importance + 0.1, "control": 0.04}
+        summaries[number]["scores"] |= scores
+    write_json(run.path / "summaries.json", summaries)
+    page = open_page(write_gallery(Run(run.path)))
+    _scroll_through(page)
+    rows = page.locator("#evidence .evidence")
+    assert [row.locator(".name").inner_text() for row in rows.all()] == [
+        'the <i>"spire"</i> & co',
+        "Summary 0",
+        "Summary 2",
+    ]
+    for row, importance in ((rows.nth(0), 0.4), (rows.nth(1), 0.1)):
+        whole = row.locator(".scale").bounding_box()
+        bar, tick = row.locator(".fill").bounding_box(), row.locator(".tick").bounding_box()
+        assert bar["width"] / whole["width"] == pytest.approx(importance / 0.5, abs=0.01)
+        assert (tick["x"] - whole["x"]) / whole["width"] == pytest.approx(0.04 / 0.5, abs=0.01)
+    window = rows.nth(0).locator(".crop").first.bounding_box()
+    photo = rows.nth(0).locator(".crop img").first.bounding_box()
+    side = 1.2 * 34  # of the box (8, 10, 40.5, 44) with a margin, in a frame of 64 pixels
+    assert photo["width"] / window["width"] == pytest.approx(64 / side, rel=0.01)
+    assert (window["x"] - photo["x"]) / photo["width"] == pytest.approx((24.25 - side / 2) / 64, abs=0.01)
+    assert (window["y"] - photo["y"]) / photo["height"] == pytest.approx((27 - side / 2) / 64, abs=0.01)
+    rows.nth(0).locator(".crop").first.click()
+    assert page.locator("#viewer").is_visible()

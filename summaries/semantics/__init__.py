@@ -1,0 +1,1 @@
+"""What summaries are worth to the network."""
