@@ -340,7 +340,7 @@ IMAGE_CHAIN: Chain[ImageContext] = (
     Stage(
         name="gallery",
         unit="pictures",
-        version=2,
+        version=3,
         packages=("pillow", "jinja2"),
         inputs=_gallery_inputs,
         files=_gallery_files,
