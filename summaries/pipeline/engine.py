@@ -84,7 +84,7 @@ def names(chain: Chain[Any]) -> tuple[str, ...]:
     Examples:
         >>> from visual_summaries.summaries.pipeline.image_chain import IMAGE_CHAIN
         >>> names(IMAGE_CHAIN)
-        ('images', 'masks', 'proposals', 'matching', 'clusters', 'gallery')
+        ('images', 'masks', 'proposals', 'matching', 'clusters', 'importance', 'gallery')
     """
     return tuple(stage.name for stage in chain)
 
@@ -95,7 +95,7 @@ def option_tables(chain: Chain[Any]) -> tuple[str, ...]:
     Examples:
         >>> from visual_summaries.summaries.pipeline.image_chain import IMAGE_CHAIN
         >>> option_tables(split(IMAGE_CHAIN, "clusters")[1])
-        ('affinity', 'prune')
+        ('affinity', 'prune', 'importance')
     """
     return tuple(dict.fromkeys(name for stage in chain for name in stage.options))
 
@@ -114,7 +114,7 @@ def split(chain: Chain[Context], name: str) -> tuple[Chain[Context], Chain[Conte
     Examples:
         >>> from visual_summaries.summaries.pipeline.image_chain import IMAGE_CHAIN
         >>> [names(part) for part in split(IMAGE_CHAIN, "clusters")]
-        [('images', 'masks', 'proposals', 'matching'), ('clusters', 'gallery')]
+        [('images', 'masks', 'proposals', 'matching'), ('clusters', 'importance', 'gallery')]
     """
     place = names(chain).index(name)
     return chain[:place], chain[place:]
