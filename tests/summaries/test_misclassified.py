@@ -6,7 +6,8 @@ import pytest
 from PIL import Image
 
 from visual_summaries.masks.errors import UserError
-from visual_summaries.summaries.cli import _Told
+from visual_summaries.summaries.cli import in_options
+from visual_summaries.summaries.cli.terminal import told
 from visual_summaries.summaries.stages.images import EARLY, PREDICT_BATCH, Selection, run_images
 
 
@@ -71,6 +72,7 @@ def test_nothing_is_told_of_few(plain, tmp_path, classifier, caplog):
     assert caplog.records == []
 
 
-def test_the_command_line_names_the_option():
-    record = logging.LogRecord("a", logging.WARNING, "", 0, "keep them with `%s`", ("keep_misclassified",), None)
-    assert _Told("%(message)s").format(record) == "keep them with --keep-misclassified"
+def test_the_command_line_names_the_option(capsys):
+    with told(in_options):
+        logging.getLogger("visual_summaries.a").warning("keep them with `%s`", "keep_misclassified")
+    assert capsys.readouterr().err == "keep them with --keep-misclassified\n"
