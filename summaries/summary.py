@@ -40,7 +40,7 @@ class Summary:
 
     Attributes:
         summary: Number of the cluster in ``parts.csv``; summaries are numbered from 0, largest first.
-        name: What it shows; empty until somebody or something names it.
+        name: What it shows; empty until it is named.
         exemplar: The part that represents the cluster.
         members: The exemplar first, then by falling similarity.
         median_ssim: Median SSIM over all pairs of members that were compared; None for a cluster of one.
@@ -67,7 +67,7 @@ class Summary:
 
     @property
     def matters(self) -> bool | None:
-        """Whether the network loses more without the parts than chance and its control tell; None if not measured."""
+        """Whether the loss without the parts is clearly above the control and above zero; None if not measured."""
         if "low" not in self.scores:
             return None
         return above_control(self.scores["low"], self.scores.get("control"))
@@ -78,7 +78,7 @@ class Summary:
 
 
 def above_control(low: float, control: float | None) -> bool:
-    """Whether an interval of losses lies above what the same outlines elsewhere cost, and above zero.
+    """Whether an interval of losses lies above the loss of the control, and above zero.
 
     Examples:
         >>> above_control(0.2, 0.05), above_control(0.2, 0.3), above_control(-0.01, None)

@@ -2,27 +2,31 @@
 
 NAM, naive appearance matching, scores a pair of boxes by appearance alone: max(0, z_a . z_b)^power (see
 `clustering.descriptors.hog` and `clustering.descriptors.deep`), and 0 if their aspect ratios differ by more than a
-factor of two. o(i, j) = (dx, dy, ds) is the offset from box i of A to box j of B: that of the centres, and
-ds = log(scale_j / scale_i) with scale = sqrt(area).
+factor of two.
 
-PHM, probabilistic Hough matching: all pairs vote for their offset with their score, in bins of position and scale that
-are smoothed by a Gaussian of one bin. Each score is weighted by the fraction of the votes near its offset,
+PHM and LOM use the offset o(i, j) = (dx, dy, ds) from box i of A to box j of B: (dx, dy) is the offset of the centres,
+and ds = log(scale_j / scale_i) with scale = sqrt(area).
+
+PHM, probabilistic Hough matching: every pair of boxes adds its score to a histogram of offsets, with bins of position
+and scale, that is smoothed by a Gaussian of one bin. Each score is multiplied by the fraction h of the histogram near
+its offset,
 
     score(i, j) *= h(o(i, j)),   h = sum over (k, l) of score(k, l) * N(o(i, j) - o(k, l)) / sum of all scores.
 
 LOM, local offset matching, the method of the paper (section 3.2), weights scores by the offsets of neighbouring boxes.
-The best match b(i) of box i has the highest score. The neighbours N(i) are the boxes of A that share area with i,
-including i. The local offset l(i) is the median of their offsets o(k, b(k)), per coordinate, and
+The best match b(i) of box i is the box of B with the highest score. The neighbours N(i) are the boxes of A that share
+area with i, including i. The local offset l(i) is the median of their offsets o(k, b(k)), per coordinate, and
 
     score(i, j) *= exp(-0.05 |o_xy(i, j) - l_xy(i)| - 0.3 |ds(i, j) - l_s(i)|)
                    * sum over N(i) of score(k, b(k)) / sum over all k of score(k, b(k))
 
 Departures from the reference: it overwrites rows in its loop, so that its result depends on the order of boxes; here
-all rows are computed from the former scores (Jacobi), and `passes` repeats the step. On nine pairs of photographs, 200
-boxes each, one pass gives the same best match as the reference for 77 % of the boxes, and the best scores have a rank
-correlation of 0.94. The median is exact, in place of 20 iterations of reweighting, and neighbours without a match do
-not vote. ds is a difference of logarithms, so that factors of 2 and 1/2 have the same weight. Lengths are in pixels of
-a frame whose shorter side is 224, so that the decay is the same for every frame size.
+all rows are computed from the scores of the previous iteration (Jacobi); `passes` is the number of iterations. On nine
+pairs of photographs, 200 boxes each, one pass gives the same best match as the reference for 77 % of the boxes, and the
+best scores have a rank correlation of 0.94. The median is exact (the reference approximates it by 20 iterations of
+reweighting), and neighbours without a match (best score 0) are not counted. ds is a difference of logarithms, so that
+factors of 2 and 1/2 have the same weight. Lengths are in pixels of a frame whose shorter side is 224, so that the decay
+is the same for every frame size.
 
 Values that depend on one image only (centres, neighbours, the mirrored boxes) are computed once per `Features`. NAM and
 PHM are symmetric, LOM is not.
@@ -150,7 +154,7 @@ def match_both(
 
 
 def _symmetric(a: Features, b: Features, options: MatchingOptions) -> NDArray[np.float32]:
-    """Scores before local offset matching, the same in both directions, float32 (Ma, Mb)."""
+    """Scores before local offset matching, the same in both directions; float32 (Ma, Mb)."""
     scores = appearance(a.descriptors, b.descriptors, a.boxes, b.boxes, options)
     return phm(scores, a.geometry, b.geometry, options) if options.method in ("phm", "phm+lom") else scores
 
@@ -158,7 +162,7 @@ def _symmetric(a: Features, b: Features, options: MatchingOptions) -> NDArray[np
 def _from_a_to_b(
     scores: NDArray[np.float32], a: Features, b: Features, options: MatchingOptions
 ) -> NDArray[np.float32]:
-    """Local offset matching, if the method includes it."""
+    """Scores from A to B after local offset matching, if the method includes it."""
     if options.method in ("lom", "phm+lom"):
         for _ in range(options.passes):
             scores = _local_offsets(scores, a.geometry, b.geometry, options)
@@ -204,7 +208,7 @@ def appearance(
 def phm(
     scores: NDArray[np.float32], a: Geometry, b: Geometry, options: MatchingOptions | None = None
 ) -> NDArray[np.float32]:
-    """Probabilistic Hough matching: scores weighted by the fraction of votes near their offset.
+    """Probabilistic Hough matching: scores weighted by how many pairs have a similar offset.
 
     Args:
         scores: float32 (Ma, Mb), >= 0.
@@ -255,8 +259,8 @@ def lom(
         options: The two weights are used.
 
     Returns:
-        float32 (Ma, Mb) new scores. A row without a voting neighbour is 0; if all scores are 0, all new scores
-        are 0.
+        float32 (Ma, Mb) new scores. A row is 0 if no neighbour of its box has a match; if all scores are 0, all new
+        scores are 0.
 
     Examples:
         >>> boxes = np.array([[0, 0, 20, 20], [10, 0, 30, 20], [0, 10, 20, 30]], np.float32)
@@ -276,12 +280,13 @@ def _local_offsets(
         return scores.copy()
     best_match = scores.argmax(axis=1)
     best = scores[np.arange(len(scores)), best_match]
-    voters = np.flatnonzero(best > 0)
-    ballots = a.neighbours[voters]  # (voters, Ma): row k marks the boxes that voter k votes for
+    matched = np.flatnonzero(best > 0)  # the boxes of A that have a match
+    neighbours = a.neighbours[matched]  # (matched, Ma): row k marks the neighbours of the k-th of them
     total = max(float(best.sum(dtype=np.float64)), 1e-30)
-    support = (best[voters] @ ballots.astype(np.float32)) / np.float32(total)
-    offsets = b.places[best_match[voters]] - a.places[voters]
-    local = masked_median(offsets, ballots.T)
+    # support of box i: the fraction of all best scores that belongs to its neighbours
+    support = (best[matched] @ neighbours.astype(np.float32)) / np.float32(total)
+    offsets = b.places[best_match[matched]] - a.places[matched]
+    local = masked_median(offsets, neighbours.T)
     # o(i, j) - l(i) = place_b(j) - (place_a(i) + l(i)), each axis times its weight
     weights = np.array([options.spatial_weight] * 2 + [options.scale_weight], dtype=np.float32)
     found = np.ascontiguousarray((b.places * weights).T)
@@ -301,12 +306,14 @@ def _local_offsets(
     return refined
 
 
-def masked_median(values: NDArray[np.float32], votes: NDArray[np.bool_]) -> NDArray[np.float32]:
+def masked_median(values: NDArray[np.float32], subsets: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Exact medians of the same values over many subsets.
+
+    Used for the median offset over the neighbours of each box.
 
     Args:
         values: float32 (K, C).
-        votes: bool (N, K), row n marks the values of subset n.
+        subsets: bool (N, K), row n marks the values of subset n.
 
     Returns:
         float32 (N, C): per subset and column the median, the mean of the two middle values of an even number,
@@ -317,30 +324,30 @@ def masked_median(values: NDArray[np.float32], votes: NDArray[np.bool_]) -> NDAr
         >>> masked_median(values, np.array([[True, True, True], [True, True, False], [False, False, False]])).tolist()
         [[5.0], [3.0], [0.0]]
     """
-    subsets, size = votes.shape
-    medians = np.zeros((subsets, values.shape[1]), dtype=np.float32)
+    count, size = subsets.shape
+    medians = np.zeros((count, values.shape[1]), dtype=np.float32)
     if not size:
         return medians
-    # Values are sorted, and votes are counted in blocks: first the block of the middle is found, then its position in
-    # the block. Ballots have one row a value, so that sorting moves whole rows.
-    ballots = np.ascontiguousarray(votes.T).view(np.uint8)  # (K, N)
+    # Values are sorted. In sorted order, the members of each subset are counted in blocks: first the block with the
+    # median is found, then its position in the block. One row a value, so that sorting moves whole rows.
+    members = np.ascontiguousarray(subsets.T).view(np.uint8)  # (K, N), 1: the value is in the subset
     block = min(isqrt(size), 255)
     blocks = -(-size // block)
-    filling = np.zeros((blocks * block - size, subsets), dtype=np.uint8)
-    every = np.arange(subsets)
+    filling = np.zeros((blocks * block - size, count), dtype=np.uint8)
+    every = np.arange(count)
     for column in range(values.shape[1]):
         order = np.argsort(values[:, column], kind="stable")
         ranked = values[order, column]
-        cast = np.concatenate([ballots[order], filling])
-        below = cast.reshape(blocks, block, subsets).sum(axis=1, dtype=np.uint8).cumsum(axis=0, dtype=np.int32)
-        below = np.concatenate([np.zeros((1, subsets), dtype=np.int32), below])  # (blocks + 1, N) ballots before
+        counted = np.concatenate([members[order], filling])
+        below = counted.reshape(blocks, block, count).sum(axis=1, dtype=np.uint8).cumsum(axis=0, dtype=np.int32)
+        below = np.concatenate([np.zeros((1, count), dtype=np.int32), below])  # (blocks + 1, N) members before
         for middle in ((below[-1] + 1) // 2, below[-1] // 2 + 1):
             at = np.minimum((below[1:] < middle).sum(axis=0), blocks - 1)
-            within = cast[at * block + np.arange(block)[:, None], every].cumsum(axis=0, dtype=np.uint8)
+            within = counted[at * block + np.arange(block)[:, None], every].cumsum(axis=0, dtype=np.uint8)
             place = at * block + (within < middle - below[at, every]).sum(axis=0)
             medians[:, column] += ranked[np.minimum(place, size - 1)]
     medians /= 2
-    medians[votes.sum(axis=1) == 0] = 0.0
+    medians[subsets.sum(axis=1) == 0] = 0.0
     return medians
 
 

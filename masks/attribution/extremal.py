@@ -44,7 +44,7 @@ def extremal(
     """The extremal perturbations m (N, 1, H, W) in [0, 1].
 
     Args:
-        classifier: The network, entered.
+        classifier: The network, inside its ``with`` block.
         inputs: (N, 3, H, W) in [0, 1]; images only.
         targets: (N,) class indices.
         options: Hyperparameters.

@@ -36,7 +36,7 @@ def grad_cam(
     """The relevance (N, 1, *S) of Grad-CAM on the network's last feature map.
 
     Args:
-        classifier: The network, entered.
+        classifier: The network, inside its ``with`` block.
         inputs: (N, 3, *S) in [0, 1], S of any rank.
         targets: (N,) class indices.
         options: Not used: the method has no hyperparameters.

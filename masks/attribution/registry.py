@@ -24,7 +24,7 @@ class Attribution(Protocol):
         """The relevance float32 (N, 1, *S), higher is more relevant.
 
         Args:
-            classifier: The network, entered.
+            classifier: The network, inside its ``with`` block.
             inputs: (N, 3, *S) in [0, 1].
             targets: (N,) class indices.
             options: Options of the method; None for its defaults.
@@ -47,7 +47,7 @@ def check_network(name: str, classifier: Classifier) -> None:
 
     Args:
         name: Of the attribution, the optimised mask included.
-        classifier: The network, entered.
+        classifier: The network, inside its ``with`` block.
 
     Raises:
         UnsuitableNetworkError: If the attribution does not work on the network.

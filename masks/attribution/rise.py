@@ -34,7 +34,7 @@ def rise(
     """The relevance (N, 1, *S) of RISE; all inputs are covered by the same masks.
 
     Args:
-        classifier: The network, entered.
+        classifier: The network, inside its ``with`` block.
         inputs: (N, 3, *S) in [0, 1], S of any rank.
         targets: (N,) class indices.
         options: Hyperparameters.

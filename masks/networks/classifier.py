@@ -136,11 +136,11 @@ class Classifier:
 
     @property
     def reading(self) -> Reading:
-        """How the network is called; found out now if no context was entered before."""
+        """How the network is called; found out now if no ``with`` block was opened before."""
         if self._reading is None:
             with self:
                 pass
-        assert self._reading is not None  # entering found it
+        assert self._reading is not None  # found when the block opened
         return self._reading
 
     @property
@@ -157,12 +157,14 @@ class Classifier:
     def with_network(
         self, network: nn.Module, *, spec: str | None = None, reading: Reading | None = None
     ) -> Classifier:
-        """A classifier for another network with the same inputs and classes, on the same device; not entered.
+        """A classifier for another network with the same inputs and classes, on the same device.
+
+        It is not yet inside a ``with`` block.
 
         Args:
             network: Shares no parameters with other networks that are changed while it is in use.
             spec: Its name in records; by default the name of this one.
-            reading: How it is called, if known; by default found out when it is first entered.
+            reading: How it is called, if known; by default found out when its first ``with`` block opens.
         """
         other = Classifier(
             network,

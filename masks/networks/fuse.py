@@ -39,7 +39,8 @@ def fused(classifier: Classifier, inputs: Tensor) -> Classifier:
         inputs: (N, 3, *S) in [0, 1], N >= 1; both networks are compared on the first.
 
     Returns:
-        An entered classifier with the same logits up to rounding; the given one where nothing can be fused.
+        A classifier, inside its ``with`` block, with the same logits up to rounding; the given one where nothing can be
+        fused.
     """
     fast, reason = try_to_fuse(classifier, inputs)
     if reason:

@@ -25,7 +25,7 @@ def batch_size(classifier: Classifier, schedule: Schedule) -> int:
     fit when it runs is halved.
 
     Args:
-        classifier: The network, entered.
+        classifier: The network, inside its ``with`` block.
         schedule: Its batch and perturbations are used.
     """
     if schedule.batch:

@@ -1,8 +1,9 @@
 """The class that each image of a batch should lose, and how far it is from that.
 
 A class is lost when the drop (p0 - p) / p0 reaches a given value, both for the network's own probabilities and for
-those at the image's temperature (see `masks.perturbation.objective`). The first are the reported ones. The second do
-not depend on a factor on the logits. At temperature 1 both are the same.
+those at the image's temperature (see `masks.perturbation.objective`). Only the network's own
+probabilities are reported. Those at the temperature do not change when all logits are multiplied by a factor. At
+temperature 1 both are the same.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Goal:
         """The goal for a batch.
 
         Args:
-            classifier: The network, entered.
+            classifier: The network, inside its ``with`` block.
             images: (N, 3, H, W) in [0, 1].
             targets: (N,) class indices.
             tempered: Whether each image has a temperature of its own; otherwise it is 1.
@@ -67,5 +68,5 @@ class Goal:
         left, chosen = math.log1p(-drop), self.targets[rows]
         own = log_p(logits, chosen) - (self.log_p0[rows] + left)
         tempered = log_p(self.tempered(logits, rows), chosen) - (self.tempered_log_p0[rows] + left)
-        # at the temperature perturbations differ, so it ranks them; whether a class is lost is decided by both
+        # tempered gaps rank the perturbations; the class is lost only where both gaps are <= 0
         return torch.where(tempered > 0, tempered, torch.maximum(tempered, own))

@@ -63,13 +63,13 @@ def optimize(
     """Optimises the masks of a batch of images.
 
     Args:
-        classifier: The network, entered (frozen, on its device).
+        classifier: The network, inside its ``with`` block (frozen, on its device).
         images: (N, 3, H, W) in [0, 1] on the classifier's device, in the frame.
         targets: (N,) int64, for each image the class that it should lose.
         schedule: The stages.
-        cleaning: How the binary mask will be cleaned; masks of a given area are cleaned so in each pass, too.
-        seed: Of the shifts and the area jitter.
-        progress: Called with (passes done, most passes).
+        cleaning: How the binary mask will be cleaned. Masks of a given area are also cleaned like this in each pass.
+        seed: Of the random shifts and of the area jitter.
+        progress: Called with (passes done, largest number of passes).
 
     Raises:
         UserError: If no gradient of the logits reaches the images, or logits are not finite.
@@ -114,13 +114,13 @@ def run_stage(
     """Optimises masks by one stage.
 
     Args:
-        classifier: The network, entered.
+        classifier: The network, inside its ``with`` block.
         images: (N, 3, H, W) in [0, 1].
         goal: What each image should lose.
         start: (N, 1, H, W) in [0, 1], the masks to start from.
         stage: Options of the stage.
         cleaning: How the binary mask will be cleaned.
-        generator: Of the shifts and the area jitter.
+        generator: Draws the shifts and the area jitter.
         tick: Called with the number of passes done.
 
     Returns:
@@ -130,7 +130,7 @@ def run_stage(
     if stage.iterations == 0:
         return start, [torch.zeros(0) for _ in images]
     scale = min(images.shape[2:]) / DESIGN_SIDE
-    jitter = round(stage.jitter * scale)
+    largest_shift = round(stage.jitter * scale)
     basis = Basis((images.shape[2], images.shape[3]), stage, scale, images)
     prepared = [parse_perturbation(name).prepare(images) for name in stage.perturbations]
     stop_rule = StopRule(classifier, prepared, goal, stage, cleaning)
@@ -139,14 +139,15 @@ def run_stage(
     active = _Active(basis.project(replace_constant(start) if stage.area else start), stage)
     for step in range(stage.iterations):
         rows = active.rows
-        turns = stop_rule.turns(rows, step)
-        jittered = stage.area * (1 + stage.area_jitter * (2 * torch.rand(1, generator=generator).item() - 1))
+        turns = stop_rule.turns(rows, step)  # of each active image, the index of its perturbation in this pass
+        target_area = stage.area * (1 + stage.area_jitter * (2 * torch.rand(1, generator=generator).item() - 1))
         fields = basis.fields(active.theta)
-        masks = cut(fields, jittered, stage, step, cleaning) if stage.area else fields
-        perturbed = _shifted(_perturbed(prepared, turns, rows, masks), jitter, generator)
+        masks = cut(fields, target_area, stage, step, cleaning) if stage.area else fields
+        perturbed = _shifted(_perturbed(prepared, turns, rows, masks), largest_shift, generator)
         with half_precision(images.device, stage):
             logits = classifier.finite_logits(perturbed)
         tempered, targets = goal.tempered(logits, rows), goal.targets[rows]
+        # with a given area: log odds; otherwise: class probability plus the area penalty
         loss = log_odds(tempered, targets) if stage.area else log_p(tempered, targets).exp() + stage.l1 * area(masks)
         # regularisers act on the grid, as in the reference program
         if stage.tv:
@@ -175,7 +176,7 @@ class _Active:
 
     Args:
         theta: The grids to start from, (N, 1, h, w).
-        stage: Its rate and momentum are used; the grid of a mask that is not cut is clamped to [0, 1].
+        stage: Its rate, momentum and area are used. Without a given area the grids are clamped to [0, 1].
     """
 
     def __init__(self, theta: Tensor, stage: Stage) -> None:
@@ -193,7 +194,7 @@ class _Active:
                 self.theta.clamp_(0, 1)
 
     def keep(self, chosen: Tensor) -> None:
-        """Drops all images but the chosen, bool (K,)."""
+        """Keeps the chosen images, bool (K,), and drops the others."""
         state = self._optimizer.state.pop(self.theta, {})
         self.rows = self.rows[chosen]
         self.theta = self.theta.detach()[chosen].requires_grad_()
@@ -204,23 +205,26 @@ class _Active:
 
 
 def half_precision(device: torch.device, stage: Stage) -> torch.autocast:
-    """The context of a stage's passes: bfloat16 on a GPU that has it, if the last check of an image is in float32."""
+    """The context of a stage's passes: bfloat16 on a GPU that supports it.
+
+    Only in stages that stop images early: there the last check of each image is in float32.
+    """
     has_it = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.autocast(device.type, torch.bfloat16, enabled=has_it and stage.drop > 0)
 
 
 def _perturbed(prepared: list[Prepared], turns: Tensor, rows: Tensor, masks: Tensor) -> Tensor:
-    """Images ``rows`` (K,) under masks (K, 1, H, W), each under the perturbation whose number ``turns`` (K,) says."""
+    """Images ``rows`` (K,) perturbed by masks (K, 1, H, W); ``turns`` (K,): the index of each one's perturbation."""
     chosen = [(turns == turn).nonzero()[:, 0] for turn in range(len(prepared))]
     groups = [images[rows[at]](masks[at]) for images, at in zip(prepared, chosen, strict=True) if len(at)]
     return torch.cat(groups)[torch.cat(chosen).argsort()]
 
 
-def _shifted(images: Tensor, jitter: int, generator: torch.Generator) -> Tensor:
-    """All images shifted by the same random number of pixels; the border is repeated."""
-    if jitter == 0:
+def _shifted(images: Tensor, largest: int, generator: torch.Generator) -> Tensor:
+    """All images shifted by the same random number of pixels, at most ``largest``; the border is repeated."""
+    if largest == 0:
         return images
-    dy, dx = torch.randint(-jitter, jitter + 1, (2,), generator=generator).tolist()
+    dy, dx = torch.randint(-largest, largest + 1, (2,), generator=generator).tolist()
     pad = (max(dx, 0), max(-dx, 0), max(dy, 0), max(-dy, 0))
     height, width = images.shape[2:]
     padded = F.pad(images, pad, mode="replicate")

@@ -1,10 +1,10 @@
-"""Taking one part out of an image: its outline inside a box, and what fills the hole.
+"""Removes one part from an image: finds its outline inside a box, and fills the hole.
 
-The outline is GrabCut's (Rother, Kolmogorov, Blake, SIGGRAPH 2004): pixels outside the box are background, those inside
-may be the part; two colour models and a minimum cut tell which are. The hole is filled with the colours of the ring
-around it, so that no edge of the part is left and the network is shown no other object.
+The outline is found by GrabCut (Rother, Kolmogorov, Blake, SIGGRAPH 2004): pixels outside the box are background, and
+two colour models and a minimum cut decide which pixels inside the box are the part. The hole is filled with the colours
+of the ring around it, so that no edge of the part is left and no other object appears.
 
-Chosen by measurement on the embedded world, where pictures redrawn without a part tell its true effect; see
+Chosen by measurement on the embedded world, where pictures drawn again without a part show its true effect; see
 ``docs/decisions.md``, "What takes a part out".
 """
 
@@ -15,17 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 SIDE = 128
-"""Longer side of the image in which outlines are found, in pixels: a minimum cut in a larger one takes the time of the
+"""Longer side of the image in which outlines are found, in pixels. A minimum cut in a larger image takes as long as the
 masks and gives the same ranks."""
 
 RING = 4 / 128
 """Width of the ring that fills a hole, as a fraction of the image's longer side."""
 
 SMALLEST = 0.1
-"""Fraction of its box from which an outline counts; below it the part fills its box, and the box is taken out."""
+"""Smallest outline, as a fraction of its box; below it the whole box is removed."""
 
 _ITERATIONS = 2
-"""More give the same outlines (intersection over union with the true parts 0.61 for 1, 2, 3 and 5)."""
+"""More iterations give the same outlines (intersection over union with the true parts: 0.61 for 1, 2, 3 and 5)."""
 
 
 def outline(image: NDArray[np.uint8], box: tuple[float, float, float, float]) -> NDArray[np.bool_]:
@@ -36,8 +36,7 @@ def outline(image: NDArray[np.uint8], box: tuple[float, float, float, float]) ->
         box: xyxy in pixels, half open.
 
     Returns:
-        bool (H, W), inside the box; the whole box where nothing in it differs from what is around it, and where the box
-        leaves nothing of the image outside.
+        bool (H, W), inside the box; the whole box if GrabCut finds no part in it, or if the box covers the whole image.
     """
     height, width = image.shape[:2]
     whole = box_pixels((height, width), box)
@@ -84,7 +83,7 @@ def fill(image: NDArray[np.uint8], hole: NDArray[np.bool_]) -> NDArray[np.uint8]
         hole: bool (H, W).
 
     Returns:
-        uint8 (H, W, 3); the image itself outside the hole, and where the hole is the whole image its mean colour.
+        uint8 (H, W, 3); the same outside the hole. A hole that is the whole image is filled with its mean colour.
     """
     if not hole.any():
         return image.copy()
@@ -104,7 +103,7 @@ def fill(image: NDArray[np.uint8], hole: NDArray[np.bool_]) -> NDArray[np.uint8]
     weights = cv2.GaussianBlur(ring.astype(np.float32), (0, 0), sigma, borderType=cv2.BORDER_CONSTANT)
     near = inner & (weights > _NEGLIGIBLE)
     local = filled[window]
-    local[inner] = np.rint(values[ring].mean(axis=0))  # what is too far from the ring
+    local[inner] = np.rint(values[ring].mean(axis=0))  # pixels too far from the ring
     local[near] = np.rint(weighted[near] / weights[near][:, None])
     return filled
 

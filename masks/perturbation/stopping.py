@@ -1,4 +1,4 @@
-"""When an image stops, and under which perturbation its next pass is."""
+"""When the optimisation of an image stops, and which perturbation its next pass uses."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ class StopRule:
         self._best = goal.log_p0.new_full((len(goal.log_p0),), math.inf)
 
     def turns(self, rows: Tensor, step: int) -> Tensor:
-        """The number of the perturbation of images ``rows`` (K,) in a pass, (K,).
+        """For images ``rows`` (K,), the index of the perturbation that each one gets in a pass, (K,).
 
-        Without ``drop`` perturbations take turns. With it, each image gets its worst-case perturbation: the one under
-        which its class is furthest from being lost.
+        Without ``drop`` the perturbations take turns. With it, each image gets its worst-case perturbation: the one
+        under which its class is furthest from being lost.
         """
         if not self._stage.drop:
             return torch.full_like(rows, step % len(self._prepared))
@@ -59,7 +59,7 @@ class StopRule:
         Args:
             step: Number of the pass.
             rows: (K,) the images of the pass.
-            turns: (K,) the numbers of their perturbations.
+            turns: (K,) the indices of their perturbations.
             logits: (K, C) of the pass.
             fields: (K, 1, H, W) of the pass.
             found: (N, 1, H, W), into which the best masks are written.

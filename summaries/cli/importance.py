@@ -1,4 +1,4 @@
-"""``visual-summaries importance``: the importance of a run's summaries again."""
+"""``visual-summaries importance``: measures the importance of a run's summaries again."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Arguments:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Runs the command; prints the summaries by falling importance."""
+    """Runs the command; prints the summaries, most important first."""
     default = Arguments(run=tyro.MISSING, importance=settings_of_named(arguments).importance)
     options: Arguments = parse(Arguments, arguments, "importance", EXAMPLE, default=default)
     settings = replace(recorded_settings(options.run), importance=options.importance)

@@ -1,4 +1,4 @@
-"""What a page says first: which summaries the network relies on, and by how much, beside what the control costs."""
+"""The first part of a page: which summaries the network relies on, how much it loses without them, and the control."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Crop:
 
     Attributes:
         member: The part.
-        style: CSS of the photograph's picture in a square that hides what is outside; empty where the frame's size is
-            not on record, and the picture is shown whole.
+        style: CSS that shows only this part of the photograph; empty if the size of the frame is not recorded: then the
+            whole picture of the part is shown.
     """
 
     member: Member
@@ -37,7 +37,7 @@ class Row:
     Attributes:
         summary: The summary.
         crops: Its first members.
-        more: How many members there are besides.
+        more: How many further members there are.
         bar: Length of the bar, per cent of the scale.
         low: Lower end of the interval, per cent of the scale.
         high: Upper end.
@@ -59,7 +59,7 @@ class Evidence:
 
     Attributes:
         relied_on: Kept summaries that matter.
-        recurring: Kept summaries that recur without effect.
+        recurring: Kept summaries whose loss is not above the control.
         unmeasured: Kept summaries whose importance was not measured.
         pruned: Clusters that matter though they were pruned.
         images: How many images the class has.
@@ -89,7 +89,7 @@ def by_importance(summaries: Sequence[Summary]) -> list[Summary]:
 
 
 def evidence_of(run: Run) -> Evidence:
-    """What a run tells of what its network relies on."""
+    """The rows of the page of a run."""
     ordered = by_importance([one for one in run.summaries if one.members])
     kept = [one for one in ordered if one.kept]
     pruned = [one for one in ordered if not one.kept and one.matters]

@@ -45,7 +45,7 @@ def redo(
         network: Loads the classifier that the run was made with; called only if a stage needs it.
         device: Where proposal flow runs.
         settings: Options of every stage; None for the recorded ones.
-        jobs: Workers; None for one a core.
+        jobs: Workers; None for one per core.
 
     Returns:
         The run folder, to be read.
@@ -64,7 +64,7 @@ def redo(
         pipeline.force = (again,) if settings == recorded else ()
         loaded: list[Classifier] = []
 
-        def entered() -> Classifier:
+        def network_once() -> Classifier:
             if not loaded:
                 loaded.append(network())
             return loaded[0]
@@ -80,7 +80,7 @@ def redo(
             seed=info["seed"],
             jobs=jobs,
             device=device,
-            network=entered,
+            network=network_once,
             again=again if settings == recorded else "",
         )
         _, stages = split(IMAGE_CHAIN, start)
@@ -89,7 +89,7 @@ def redo(
         asking = [stage.name for stage in changing if stage.network(context)]
         if asking:
             stack.enter_context(steady_threads(info))
-            classifier = entered()  # a network that cannot be loaded is an error before anything is written
+            classifier = network_once()  # a network that cannot be loaded is an error before anything is written
             if "masks" in asking and masks is None:
                 from visual_summaries.summaries.stages.network import check_attribution
 

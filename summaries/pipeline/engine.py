@@ -1,10 +1,10 @@
 """Stages, chains of stages, and the record of what was done.
 
 A stage is one value: its name, what its progress counts, a version, what its result depends on, the files it leaves,
-and the work. A chain is a sequence of stages in the order in which data flows; what runs stages, does them again,
-reports their state or lists their libraries takes a chain, so that another chain is another list. A stage whose version
-and inputs are those in ``run.json``, and whose files are there, is kept. So the same command continues after a kill,
-and a changed option recomputes only what depends on it. Whoever changes a stage's results raises its version.
+and the work. A chain is a list of stages in the order in which data flows. The functions that run stages, repeat them,
+report their state or list their libraries take any chain. A stage is kept if its version and inputs are those in
+``run.json`` and its files are there. So the same command continues after an interruption, and a changed option
+recomputes only what depends on it. Whoever changes a stage's results increases its version.
 """
 
 from __future__ import annotations
@@ -30,15 +30,16 @@ class Stage(Generic[Context]):
     Attributes:
         name: Its name in messages and in the record.
         unit: What its progress counts, in the plural.
-        version: Raised by whoever changes its results.
+        version: Increased by whoever changes its results.
         packages: Libraries that its results depend on; their versions are recorded.
-        inputs: From the context of a run, plain data that the result depends on, besides the version.
-        files: From the run folder, the files that the stage leaves there.
+        inputs: Takes the context of a run; returns plain data that the result depends on, besides the version.
+        files: Takes the run folder; returns the files that the stage leaves there.
         work: Does the stage; returns counts for the record.
         options: Tables of the run's settings that its result depends on.
-        network: Whether the work calls the network.
-        watched: Files of the stage, relative to the run folder, that only the stage changes. If one of them is not
-            as the stage left it, the stage is done again.
+        network: Takes the context; returns whether the work calls the network, so that it is loaded and checked before
+            anything is written.
+        watched: Files of the stage, relative to the run folder, that no other stage changes. Their hashes are
+            recorded. If one of them was changed since, for instance by hand, the stage is done again.
     """
 
     name: str
@@ -63,7 +64,7 @@ class State:
 
     Attributes:
         name: Of the stage.
-        status: "left" if it was never started.
+        status: "left" means that it was never started.
         seconds: Time that it took, if it is done.
         counts: What it counted, if it is done.
         found: How many of its files exist, if it was interrupted.

@@ -3,6 +3,15 @@
 A stage is defined by its entry in `IMAGE_CHAIN` and by the small functions above it. Its work is in
 ``summaries/stages/`` and is imported when the stage is done, so that importing the chain costs little. Everything that
 a stage leaves under ``work/`` can be deleted; it is made again when it is needed.
+
+A **frame** is the photograph, oriented, resized and cropped as the network requires. The functions of a stage
+(`summaries.pipeline.engine.Stage` describes its fields):
+
+* ``_NAME_inputs`` returns what the result depends on. If it is the same as in ``run.json``, the stage is kept.
+* ``_NAME_files`` returns the files that the stage leaves.
+* ``_NAME_work`` does the stage. ``key`` is a hash of what its intermediate results under ``work/`` depend on: those
+  with the same key are kept. If ``fresh``, they are computed again. This is the case for the stage ``context.again``,
+  which a command repeats (``masks RUN``) although no option has changed.
 """
 
 from __future__ import annotations
@@ -30,8 +39,8 @@ CLUSTERS_OPTIONS = ("affinity", "prune")
 IMPORTANCE_OPTIONS = ("importance",)
 
 
-def _mark(path: Path) -> str:
-    """A short hash of a file of the class folder, or why it cannot be read: it changes with the file."""
+def _file_hash(path: Path) -> str:
+    """A short hash of a file of the class folder; for a file that cannot be read, the reason."""
     from visual_summaries.masks.errors import UnusableImageError
     from visual_summaries.masks.inputs.reading import file_sha256
 
@@ -44,7 +53,7 @@ def _mark(path: Path) -> str:
 def _images_inputs(context: ImageContext) -> dict[str, Any]:
     from visual_summaries.masks.inputs.folders import list_images
 
-    listing = [(file.path.name, _mark(file.path)) for file in list_images(context.folder)]
+    listing = [(file.path.name, _file_hash(file.path)) for file in list_images(context.folder)]
     return {
         "folder": recorded_path(context.folder.absolute()),
         "files": digest(listing),

@@ -31,10 +31,11 @@ class ImageContext:
         keep_misclassified: Whether to use images that the network assigns to another class.
         masks: Folder of masks made elsewhere, used in place of masks made here; None for none.
         seed: Of every random choice.
-        jobs: Workers (processes or threads), >= 1; None for one a core.
+        jobs: Workers (processes or threads), >= 1; None for one per core.
         device: Name of the device: cpu, cuda or cuda:0 and so on.
-        network: Returns the network, to be used inside its context.
-        again: Name of a stage that keeps none of its intermediate results; empty for none.
+        network: Returns the network; used in a ``with`` block.
+        again: Name of the stage that a command repeats without a changed option. It keeps none of its intermediate
+            results. Empty for none.
     """
 
     out: Path
@@ -58,7 +59,7 @@ class ImageContext:
 
     @property
     def processes(self) -> int:
-        """Most workers of a stage."""
+        """The largest number of workers of a stage."""
         return self.jobs or cores()
 
     @property

@@ -1,16 +1,16 @@
-"""Importance of summaries: what the network loses of the class when their parts are taken out.
+"""Importance of a summary: how much probability the class loses when the summary's parts are removed.
 
 For a summary with parts in images 1..n,
 
     importance = mean_i [ p_c(x_i) - p_c(x_i without its part) ]
 
-and likewise for the log odds of the class. What takes a part out is `masks.perturbation.removal`. The interval is the
-percentile bootstrap's over the members. The **control** is the same mean with the part's outline moved elsewhere in its
-image, on the mask and off it: what removing anything of this size and shape does. A summary **matters** when the lower
-end of its interval is above its control and above zero.
+and likewise for the log odds of the class. `masks.perturbation.removal` removes a part. The interval is a percentile
+bootstrap over the members. The **control** is the same mean with the part's outline moved elsewhere in its image, on
+the mask and off it: the effect of removing any region of this size and shape. A summary **matters** if the lower end of
+its interval is above its control and above zero.
 
-Single effects do not add up: of two windows the network may need one. `joint` is the effect of taking out all parts of
-all kept summaries of an image together.
+The effects of single parts do not add up: of two windows, the network may need only one. So the stage also removes all
+parts of all kept summaries of an image together.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from visual_summaries.summaries.semantics.options import ImportanceOptions
 from visual_summaries.summaries.summary import above_control
 
 _TRIES = 60
-"""Places that are drawn to find one on the mask and one off it."""
+"""How many random places are tried, to find those on the mask and those off it."""
 
 _OVERLAP = 0.1
-"""A place elsewhere shares at most this fraction of the outline's pixels with the outline."""
+"""A moved outline shares at most this fraction of its pixels with the part's own outline."""
 
 
 @dataclass(frozen=True)
 class Removal:
-    """What taking one part out of its image does.
+    """The effect of removing one part from its image.
 
     Attributes:
         summary: Number of the cluster.
@@ -41,9 +41,9 @@ class Removal:
         image: Id of the image.
         p0: Probability of the class in the image.
         p: Probability without the part.
-        log_odds: Loss of log odds of the class.
-        on_mask: Mean of p0 - p with the outline moved elsewhere on the mask; None where there is no such place.
-        off_mask: Likewise off the mask.
+        log_odds: Loss of the class's log odds.
+        on_mask: Mean of p0 - p with the outline moved to another place on the mask; None if there is no such place.
+        off_mask: The same off the mask.
     """
 
     summary: int
@@ -65,7 +65,7 @@ class Importance:
         importance: Mean of p0 - p over its members, in [-1, 1].
         low: Lower end of the bootstrap interval.
         high: Upper end.
-        control: Mean of p0 - p with the outlines elsewhere, on the mask and off it; None where no place was found.
+        control: Mean of p0 - p with the outlines moved elsewhere, on the mask and off it; None if no place was found.
         log_odds: Mean loss of log odds.
         frequency: Fraction of the class's images in which the summary has a member, in [0, 1].
         matters: Whether `low` is above `control` and above 0.
@@ -84,7 +84,7 @@ class Importance:
 def places_elsewhere(
     outline: NDArray[np.bool_], mask: NDArray[np.bool_], count: int, rng: np.random.Generator
 ) -> tuple[list[NDArray[np.bool_]], list[NDArray[np.bool_]]]:
-    """An outline moved elsewhere in its image.
+    """An outline moved to other places in its image.
 
     Args:
         outline: bool (H, W), at least one pixel.

@@ -1,4 +1,4 @@
-"""The options of importance: light to import, so that the command line reads them."""
+"""The options of importance; a module of their own, so that the command line imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class ImportanceOptions(Options):
 
     Attributes:
         min_members: Clusters with fewer members are not measured, >= 1. Our choice: as many as a kept summary has.
-        controls: How many places elsewhere each part's outline is moved to on the mask, and as many off it, >= 0. Our
-            choice: one of each bounds the time at three passes a part.
+        controls: To how many other places on the mask each part's outline is moved, and to as many off it, >= 0. Our
+            choice: with one of each, a part needs three passes.
         resamples: Bootstrap resamples of the members, >= 100. Our choice.
         level: Of the interval, in (0, 1). Our choice: 0.95.
     """

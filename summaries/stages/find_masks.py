@@ -62,7 +62,7 @@ def find_masks(
     """Finds the masks of a batch, of half the images at a time if all do not fit into memory.
 
     Args:
-        classifier: The network, entered.
+        classifier: The network, inside its ``with`` block.
         images: (N, 3, H, W) in [0, 1].
         targets: (N,) class indices.
         settings: Which attribution is used, its options, and how binary masks are cleaned.

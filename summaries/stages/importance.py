@@ -1,4 +1,4 @@
-"""The importance of summaries, image by image; images that are there are kept."""
+"""The stage that measures the importance of summaries, image by image; results of an interrupted run are kept."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ DEFINITION = (
 
 @dataclass(frozen=True)
 class ImageRecord:
-    """What was found in one image.
+    """The effects measured in one image.
 
     Attributes:
         removals: One for each part of a measured summary.
-        joint: p0 - p with all parts of kept summaries taken out together; None where the image has none.
-        mask: p0 - p with the whole binary mask taken out and filled in the same way; None where it is empty.
+        joint: p0 - p with all parts of kept summaries removed together; None where the image has none.
+        mask: p0 - p with the whole binary mask removed and filled in the same way; None where it is empty.
     """
 
     removals: list[Removal]
@@ -60,18 +60,18 @@ def run_importance(
 ) -> dict[str, int]:
     """Measures every cluster with enough members, kept or not.
 
-    Writes ``evaluation/importance.json``, ``evaluation/importance.csv`` and ``evaluation/removals.csv``, and the scores
-    of ``summaries.json``.
+    Writes ``evaluation/importance.json``, ``evaluation/importance.csv`` and ``evaluation/removals.csv``, and adds
+    scores to ``summaries.json``.
 
     Args:
         path: The run folder.
-        classifier: The network, entered.
+        classifier: The network, inside its ``with`` block.
         options: How it is measured.
         targets: The class of each image.
-        seed: Of places elsewhere and of resamples.
-        key: A hash of what the effects depend on besides the image and its parts.
-        fresh: Whether images that are there are measured again too.
-        tick: Takes (images done, images in all).
+        seed: Of the control's places and of the bootstrap.
+        key: A hash of what the effects depend on besides the image and its parts. Results with the same key are kept.
+        fresh: Whether images that are done already are measured again.
+        tick: Called with (images done, all images).
 
     Returns:
         How many summaries were measured, and how many of them matter.
@@ -106,7 +106,7 @@ def run_importance(
 
 
 def _there(path: Path, name: str) -> ImageRecord | None:
-    """What was found before; a record that is damaged is made again."""
+    """The recorded effects of an image; None if there are none or the record is damaged."""
     try:
         return read_json(inside(path, "work", "importance", name), ImageRecord)
     except (UserError, OSError):
@@ -199,4 +199,4 @@ def _scored(summary: Summary, importance: Importance | None) -> Summary:
 
 
 SCORES = ("importance", "low", "high", "control")
-"""What ``summaries.json`` says of importance, among the scores of a summary."""
+"""The scores of a summary in ``summaries.json`` that this stage writes."""

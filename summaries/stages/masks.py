@@ -51,13 +51,13 @@ def run_masks(
 
     Args:
         path: The run folder.
-        classifier: The network, entered.
+        classifier: The network, inside its ``with`` block.
         settings: How masks are made and cleaned.
         targets: Index of the class of each image, by id.
         seed: Of random choices.
         external: Folder of masks made elsewhere; None to make them here.
-        key: A hash of what masks depend on besides their image.
-        fresh: Whether to make batches again that are done already.
+        key: A hash of what masks depend on besides their image. Batches with the same key are kept.
+        fresh: Whether batches are computed again that are done already.
         tick: Called with (images done, images in all).
 
     Returns:
