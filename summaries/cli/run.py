@@ -99,12 +99,14 @@ def starting_settings(arguments: Sequence[str]) -> Settings:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Runs the command."""
+    """Runs the command; prints the path of the page."""
     default = Arguments(
         images=tyro.MISSING, out=tyro.MISSING, model=tyro.MISSING, settings=starting_settings(arguments)
     )
     options: Arguments = parse(Arguments, arguments, "run", EXAMPLE, default=default)
-    run_folders(options)
+    runs = run_folders(options)
+    one_class = [run.path for run in runs] == [options.out]
+    print(options.out / ("gallery/index.html" if one_class else "index.html"))
 
 
 def run_folders(options: Arguments) -> list[Run]:

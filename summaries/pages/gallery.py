@@ -144,6 +144,17 @@ def _why_none(pruned: Sequence[Summary]) -> str:
     """Why a page shows no summaries."""
     if not pruned:
         return "No cluster was found: there are too few images with masks, or too few similar parts."
-    counts = Counter(s.reason or "no reason recorded" for s in pruned).most_common(3)
+    counts = Counter(_kind(s.reason) for s in pruned).most_common(3)
     reasons = "; ".join(f"{reason} ({count})" if count > 1 else reason for reason, count in counts)
     return f"Clusters found and pruned: {len(pruned)}. Most frequent reasons: {reasons}."
+
+
+def _kind(reason: str) -> str:
+    """A reason of pruning without the number of members, so that equal ones are counted together.
+
+    Examples:
+        >>> _kind("3 members, a summary has at least 5"), _kind("")
+        ('fewer than 5 matching members (more images may help)', 'no reason recorded')
+    """
+    _, found, least = reason.rpartition("a summary has at least ")
+    return f"fewer than {least} matching members (more images may help)" if found else reason or "no reason recorded"

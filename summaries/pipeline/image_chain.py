@@ -349,7 +349,7 @@ IMAGE_CHAIN: Chain[ImageContext] = (
     Stage(
         name="gallery",
         unit="pictures",
-        version=3,
+        version=4,
         packages=("pillow", "jinja2"),
         inputs=_gallery_inputs,
         files=_gallery_files,

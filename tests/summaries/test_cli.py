@@ -10,6 +10,7 @@ import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from PIL import Image
 
 import visual_summaries
 from visual_summaries.summaries.cli import COMMANDS, main
+from visual_summaries.summaries.cli import run as run_command
 from visual_summaries.summaries.cli.commands import Command, find_commands
 from visual_summaries.summaries.store import Run
 
@@ -69,6 +71,16 @@ def test_all_options_are_told_on_request(name, capsys):
     assert any(option.startswith("--set.") for option in every)
     assert brief == {option for option in every if not option.startswith("--set.")}
     assert f"{name} --help-all" in shown
+
+
+@pytest.mark.parametrize(
+    ("folders", "page"), [(["out"], "out/gallery/index.html"), (["out/cat", "out/dog"], "out/index.html")]
+)
+def test_the_last_line_of_run_is_the_path_of_the_page(monkeypatch, capsys, folders, page):
+    runs = [SimpleNamespace(path=Path(folder)) for folder in folders]
+    monkeypatch.setattr(run_command, "run_folders", lambda options: runs)
+    assert main(["run", "photos", "--out", "out", "--model", "demo"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == page
 
 
 def test_the_overview_names_every_command(capsys):

@@ -13,7 +13,7 @@ from visual_summaries.summaries.settings import Settings
 def settings_of(monkeypatch):
     """The settings that a command line comes to, without running it."""
     seen = []
-    monkeypatch.setattr(run_command, "run_folders", seen.append)
+    monkeypatch.setattr(run_command, "run_folders", lambda options: seen.append(options) or [])
 
     def read(*more):
         assert main(["run", "photos", "--out", "run", "--model", "demo", *more]) == 0

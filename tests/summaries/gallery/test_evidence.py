@@ -62,16 +62,20 @@ def test_summaries_stand_by_falling_importance(measured):
 def test_the_sentence_tells_what_was_measured(measured):
     told = sentence(measured(**{"kept summaries together": 0.6, "whole mask": 0.98}))
     assert told == (
-        'Without the <i>"spire"</i> & co the class loses 40 points (the same outlines elsewhere: 10 points). Another '
-        "summary recurs in the images without such an effect. Without all kept summaries together the class loses 60 "
-        "points, without the whole mask 98 points."
+        'Without the <i>"spire"</i> & co the probability of the class falls by 40 points (the same outlines removed '
+        "elsewhere: 10 points). One other summary has no clear effect. Without all kept summaries together it falls by "
+        "60 points, without the whole mask by 98 points. One pruned cluster also has a clear effect: Cluster 3 (31 "
+        "points)."
     )
 
 
 def test_the_sentence_claims_nothing_that_was_not_measured(measured):
     none = {0: MEASURED[0], 1: MEASURED[4]}
     told = sentence(measured(none))
-    assert told.startswith("No summary alone costs the class more than the same outlines elsewhere. 2 summaries recur")
+    assert told == (
+        "No summary alone has a clear effect: without it, the probability of the class does not fall clearly more than "
+        "with the same outlines removed elsewhere."
+    )
     assert sentence(measured({})) == "The importance of these summaries was not measured."
 
 
