@@ -44,7 +44,7 @@ def specialize(
     Nothing is printed. Lines about the stages are logged at level INFO.
 
     Args:
-        runs: Runs of this classifier, one a class, or their folders.
+        runs: Runs of this classifier, one per class, or their folders.
         classifier: The network. It is frozen meanwhile and restored afterwards.
         train: Training images, a folder a class.
         out: The model folder: a new or an empty one, or one that was made before.

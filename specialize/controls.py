@@ -69,7 +69,7 @@ def kmeans_groups(groups: Sequence[Group], vectors: NDArray[np.float32], *, seed
 
 
 def random_groups(groups: Sequence[Group], *, seed: int) -> list[Group]:
-    """Random groups of the same sizes, from the rows of each class's groups, at most one row an image.
+    """Random groups of the same sizes, from the rows of each class's groups, at most one row per image.
 
     Args:
         groups: Those of the summaries.

@@ -37,7 +37,7 @@ RANDOM_NEGATIVES = 400
 """Random windows of other classes, for each class; more make training slower and the SVMs hardly better."""
 
 HARD_NEGATIVES = 100
-"""Hard negatives added for each SVM in a round, at most one an image."""
+"""Hard negatives added for each SVM in a round, at most one per image."""
 
 _CHUNK = 32
 

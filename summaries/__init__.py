@@ -66,7 +66,7 @@ def summarize(
         limit: Most images that are used, >= 1; None for all.
         keep_misclassified: Whether to use images that the network assigns to another class.
         seed: Of every random choice, >= 0.
-        jobs: Workers, >= 1; None for one a core.
+        jobs: Workers, >= 1; None for one per core.
         masks: Folder of masks made elsewhere, ID.npz or ID.png, white = salient; None to make them.
         settings: Options of every stage; None for the defaults.
         progress: Called with each step, for instance ``print``.

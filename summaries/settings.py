@@ -1,4 +1,4 @@
-"""All options of a run, one dataclass a stage, and how they are read from a file.
+"""All options of a run, one dataclass per stage, and how they are read from a file.
 
 Precedence: preset, then configuration file, then command line.
 """

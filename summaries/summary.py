@@ -36,7 +36,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Summary:
-    """A cluster of parts, at most one an image, with the verdict of pruning (paper section 3.2).
+    """A cluster of parts, at most one per image, with the result of pruning (paper section 3.2).
 
     Attributes:
         summary: Number of the cluster in ``parts.csv``; summaries are numbered from 0, largest first.

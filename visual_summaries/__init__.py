@@ -3,7 +3,7 @@
 Data flows through four packages, and imports go the other way:
 
 * :mod:`visual_summaries.masks`: from an image to the region that the network relies on.
-* :mod:`visual_summaries.clustering`: from masks to groups of matching parts.
+* :mod:`visual_summaries.clustering`: from masks to clusters of matching parts.
 * :mod:`visual_summaries.summaries`: from clusters to summaries, pages and evaluations; the run folder.
 * :mod:`visual_summaries.specialize`: from summaries to a classifier with higher accuracy.
 

@@ -11,7 +11,7 @@ its members from matching, then, as in the paper, by how alike they look (for im
 
 Departures: the paper has no pruning by similarity, and its SSIM rule is stricter (0.9, 60 %) on parts aligned by dense
 flow. Aligned box to box, SSIM is high for uniform patches and low for textured parts that are tilted. Measured on the
-embedded world, two seeds of 30 pictures a class (of the second six and seven classes), purity / recall of telling
+embedded world, two seeds of 30 pictures per class (of the second six and seven classes), purity / recall of telling
 parts:
 
     SSIM 0.9, 60 %, no rule by similarity    0.44         (first seed, a wider choice of parts)

@@ -63,7 +63,7 @@ def nearest_pairs(encodings: NDArray[np.floating], neighbours: int) -> NDArray[n
     """Pairs of images, one of which is among the nearest of the other.
 
     Args:
-        encodings: (N, C), one row an image.
+        encodings: (N, C), one row per image.
         neighbours: Nearest images of each image, >= 1; if there are fewer other images, all of them.
 
     Returns:

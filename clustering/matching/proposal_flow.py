@@ -329,7 +329,7 @@ def masked_median(values: NDArray[np.float32], subsets: NDArray[np.bool_]) -> ND
     if not size:
         return medians
     # Values are sorted. In sorted order, the members of each subset are counted in blocks: first the block with the
-    # median is found, then its position in the block. One row a value, so that sorting moves whole rows.
+    # median is found, then its position in the block. One row per value, so that sorting moves whole rows.
     members = np.ascontiguousarray(subsets.T).view(np.uint8)  # (K, N), 1: the value is in the subset
     block = min(isqrt(size), 255)
     blocks = -(-size // block)

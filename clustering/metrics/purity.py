@@ -154,7 +154,7 @@ def consistent_landmark(boxes: NDArray[np.floating], images: Sequence[Landmarks]
     """The landmark that is in a cluster's boxes consistently.
 
     Args:
-        boxes: (K, 4) xyxy, half open, one an image.
+        boxes: (K, 4) xyxy, half open, one per image.
         images: The ground truth for these K images.
 
     Returns:

@@ -26,7 +26,7 @@ class Arguments:
     """Options of the command.
 
     Attributes:
-        runs: Run folders, one a class, or roots of run folders.
+        runs: Run folders, one per class, or roots of run folders.
         train: Training images, a folder a class, named as --target of `run`.
         out: Model folder.
         others: Photographs of other classes: class folders, or files whose names begin with the class's index or
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str]) -> None:
     options: Arguments = parse(Arguments, arguments, "specialize", EXAMPLE)
     runs = [Run(path) for given in options.runs for path in find_runs(given)]
     if not runs:
-        raise UserError("no run folder is given or found: make one a class with `visual-summaries run`")
+        raise UserError("no run folder is given or found: make one per class with `visual-summaries run`")
     check_folders(train=options.train, others=options.others)
     check_free(options.out, "model")  # before anything that takes long
     from visual_summaries.masks.networks.user_file import absolute_spec

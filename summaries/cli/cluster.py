@@ -54,7 +54,7 @@ class Arguments:
     """
 
     run: Annotated[tyro.conf.Positional[Path], told("RUN")]
-    jobs: Annotated[int | None, Range(ge=1), told("N", "one a core")] = None
+    jobs: Annotated[int | None, Range(ge=1), told("N", "one per core")] = None
     model: Annotated[str | None, told("SPEC", "")] = None
     trust: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     proposals: Annotated[ProposalOptions, tyro.conf.arg(name="set.proposals"), Expert] = Settings().proposals

@@ -16,7 +16,7 @@ from visual_summaries.summaries.progress import say
 EXAMPLE = "visual-summaries demo --out runs/demo"
 
 IMAGES = 24
-"""Pictures a class."""
+"""Pictures per class."""
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -35,7 +35,7 @@ def evaluate_matching(
     weights: Annotated[str | None, told("FILE", "the model's own")] = None,
     proposals: Annotated[int, Range(ge=1), told("N")] = 500,
     seed: Annotated[Seed, told("N")] = 0,
-    jobs: Annotated[int | None, Range(ge=1), told("N", "one a core")] = None,
+    jobs: Annotated[int | None, Range(ge=1), told("N", "one per core")] = None,
     device: Annotated[str, told("NAME")] = "auto",
 ) -> None:
     """Writes matching.json, matching.csv and matching.png, and prints the table.

@@ -62,7 +62,7 @@ class Arguments:
     limit: Annotated[int | None, Range(ge=1), told("N", "all")] = None
     keep_misclassified: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     device: Annotated[str, told("NAME")] = "auto"
-    jobs: Annotated[int | None, Range(ge=1), told("N", "one a core")] = None
+    jobs: Annotated[int | None, Range(ge=1), told("N", "one per core")] = None
     seed: Annotated[Seed, told("N")] = 0
     pairs: Annotated[str | None, told("PAIRS", "all")] = None
     masks: Annotated[Path | None, told("DIR", "")] = None

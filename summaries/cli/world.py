@@ -33,7 +33,7 @@ def write(
 
     Args:
         out: Folder for images/CLASS/ID.png, truth/CLASS/ID.npz and world.json.
-        images: Pictures a class, >= 1.
+        images: Pictures per class, >= 1.
         seed: Of the pictures; those the networks were trained on have no seed here.
         without: Part of an object, or mark: the same pictures are drawn without it.
     """
