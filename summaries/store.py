@@ -42,7 +42,7 @@ class ImageRow:
 
     id: str
     path: str
-    sha256: str
+    sha256: Annotated[str, Meta(pattern="^[0-9a-f]*$")]
     width: Count | None
     height: Count | None
     status: str

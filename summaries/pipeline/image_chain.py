@@ -216,17 +216,27 @@ def _importance_inputs(context: ImageContext) -> dict[str, Any]:
         (one.summary, one.kept, one.exemplar, [(member.part, member.image, member.box) for member in one.members])
         for one in run.summaries
     ]
-    return _importance_options(context) | {
+    return {
+        "version": IMPORTANCE_VERSION,
+        "model": context.fingerprint,
+        "frames": context.frames,
+        "seed": context.seed,
+        **context.options(*IMPORTANCE_OPTIONS),
         "clusters": digest(clusters),
         "targets": digest(sorted(targets.items())),
         "masks": digest([hash_file(context.out / "masks" / f"{image}.png") for image in run.ids]),
     }
 
 
-def _importance_options(context: ImageContext) -> dict[str, Any]:
-    """What importance depends on besides masks and clusters."""
-    model = {"version": IMPORTANCE_VERSION, "model": context.fingerprint, "frames": context.frames}
-    return model | {"seed": context.seed} | context.options(*IMPORTANCE_OPTIONS)
+def _removals_inputs(context: ImageContext) -> dict[str, Any]:
+    """What the effects in an image depend on besides the image, its class, its mask and its parts."""
+    return {
+        "version": IMPORTANCE_VERSION,
+        "model": context.fingerprint,
+        "frame": context.info["frame"],
+        "seed": context.seed,
+        "controls": context.settings.importance.controls,
+    }
 
 
 def _importance_files(out: Path) -> list[Path]:
@@ -243,7 +253,7 @@ def _importance_work(context: ImageContext, tick: Tick) -> dict[str, Any]:
             context.settings.importance,
             _targets(context),
             seed=context.seed,
-            key=digest(_importance_inputs(context)),
+            key=digest(_removals_inputs(context)),
             fresh=context.again == "importance",
             tick=tick,
         )

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from visual_summaries.summaries.files import Count, Finite, Share
 from visual_summaries.summaries.semantics.options import ImportanceOptions
 from visual_summaries.summaries.summary import above_control
 
@@ -46,14 +47,14 @@ class Removal:
         off_mask: The same off the mask.
     """
 
-    summary: int
-    part: int
+    summary: Count
+    part: Count
     image: str
-    p0: float
-    p: float
-    log_odds: float
-    on_mask: float | None
-    off_mask: float | None
+    p0: Share
+    p: Share
+    log_odds: Finite
+    on_mask: Finite | None
+    off_mask: Finite | None
 
 
 @dataclass(frozen=True)

@@ -207,3 +207,13 @@ def test_a_name_stays_with_its_parts_when_clusters_are_made_again(copy):
         members = {(m.image, m.box) for m in one.members}
         assert one.name == "the mark"
         assert exemplar_of(one) == exemplar_of(before[-1]) or 2 * len(members & old) > len(members | old)
+
+
+def test_the_level_of_intervals_is_changed_without_measuring_again(folder, copy, stages_done):
+    records = {name: when for name, (_, when) in files(copy).items() if name.startswith("work/importance/")}
+    did, _ = stages_done(["importance", copy, "--trust", "--set.importance.level", "0.9"])
+    assert did == {"importance", "gallery"}
+    assert Run(copy).level == 0.9
+    after = files(copy)
+    assert records
+    assert {name: after[name][1] for name in records} == records

@@ -1,6 +1,7 @@
 """Importance of summaries: planted effects are found, and a killed measurement goes on."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -199,3 +200,46 @@ def test_a_summary_matters_when_its_interval_is_above_its_control_and_zero():
         found = importance_of([removal(loss, control) for loss in losses], 6, ImportanceOptions(), 0)
         assert (found.matters, found.control) == (matters, control if control is None else pytest.approx(control))
     assert not importance_of([removal(loss, -0.5) for loss in (-0.1, 0.1, 0.2)], 3, ImportanceOptions(), 0).matters
+
+
+def completeness(path):
+    return json.loads((path / "evaluation/importance.json").read_text())["completeness"]
+
+
+def test_kept_summaries_with_too_few_members_to_be_measured_count_when_all_are_removed(path):
+    for kept in (True, False):
+        summaries = [replace(one, kept=kept) for one in Run(path).summaries]
+        write_json(path / "summaries.json", [one.to_json() for one in summaries])
+        assert measure(path, RED, ImportanceOptions(min_members=7)) == {}
+        assert completeness(path)["kept summaries together"] == (pytest.approx(1) if kept else None)
+        assert completeness(path)["whole mask"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda record: record | {"removals": []},
+        lambda record: record | {"removals": [record["removals"][0] | {"summary": 77}, *record["removals"][1:]]},
+        lambda record: record | {"removals": [record["removals"][0] | {"p0": 1e308}, *record["removals"][1:]]},
+        lambda record: record | {"removals": [record["removals"][0] | {"image": "../x"}, *record["removals"][1:]]},
+    ],
+)
+def test_a_record_that_was_changed_is_made_again(path, change):
+    measure(path, RED)
+    whole = (path / "evaluation/removals.csv").read_bytes()
+    record = next((path / "work" / "importance").iterdir())
+    write_json(record, change(json.loads(record.read_text())))
+    measure(path, RED)
+    assert (path / "evaluation/removals.csv").read_bytes() == whole
+
+
+def test_two_copies_of_a_photograph_have_the_effect_of_their_own_mask(path):
+    rows = Run(path).images
+    write_csv(path / "images.csv", ImageRow, [replace(row, sha256=rows[0].sha256) for row in rows])
+    write_json(path / "summaries.json", [])
+    write_png(path / "masks" / "i0.png", np.zeros((SIDE, SIDE), bool))
+    measure(path, RED)
+    assert completeness(path)["whole mask"] == pytest.approx(5 / 6)
+    write_png(path / "masks" / "i1.png", np.zeros((SIDE, SIDE), bool))  # it is measured again when its mask changes
+    measure(path, RED)
+    assert completeness(path)["whole mask"] == pytest.approx(4 / 6)
