@@ -20,7 +20,7 @@ from visual_summaries.masks.errors import UserError
 from visual_summaries.masks.inputs.ids import check_id
 from visual_summaries.masks.options import shown
 from visual_summaries.summaries.arrays import Array, read_arrays
-from visual_summaries.summaries.files import Count, Finite, Share, read_csv, read_json, read_png
+from visual_summaries.summaries.files import Count, Finite, Share, hash_file, read_csv, read_json, read_png
 from visual_summaries.summaries.folders import inside
 from visual_summaries.summaries.names import read_names
 from visual_summaries.summaries.record import read_record
@@ -245,9 +245,15 @@ class Run:
 
     @cached_property
     def _importance(self) -> ImportanceRecord | None:
-        if self.info["stages"].get("importance", {}).get("status") != "done":
+        """What was measured of these clusters; None also where they were made again and not measured since."""
+        stage = self.info["stages"].get("importance", {})
+        measured = stage.get("digests", {}).get("summaries.json")
+        if stage.get("status") != "done" or measured != hash_file(self.path / "summaries.json"):
             return None
-        return read_json(inside(self.path, "evaluation", "importance.json"), ImportanceRecord)
+        file = inside(self.path, "evaluation", "importance.json")
+        if not file.exists():
+            raise UserError(f"{file} is not there: run `visual-summaries importance` on the folder")
+        return read_json(file, ImportanceRecord)
 
     def frame(self, image: str) -> npt.NDArray[np.uint8]:
         """The frame of an image, uint8 (H, W, 3)."""

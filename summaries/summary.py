@@ -63,12 +63,17 @@ class Summary:
     @property
     def importance(self) -> float | None:
         """Mean loss of the class's probability without the parts, in [-1, 1]; None where it was not measured."""
-        return self.scores.get("importance")
+        return self.scores["importance"] if self.measured else None
+
+    @property
+    def measured(self) -> bool:
+        """Whether the importance is known, with its interval."""
+        return self.scores.keys() >= {"importance", "low", "high"}
 
     @property
     def matters(self) -> bool | None:
-        """Whether the loss without the parts is clearly above the control and above zero; None if not measured."""
-        if "low" not in self.scores:
+        """Whether the interval of the loss lies above its control and above zero; None if not measured."""
+        if not self.measured:
             return None
         return above_control(self.scores["low"], self.scores.get("control"))
 

@@ -12,6 +12,7 @@ import tyro
 
 from visual_summaries.summaries.cli.again import recorded_classifier, settings_of_named
 from visual_summaries.summaries.cli.parsing import Expert, parse, told
+from visual_summaries.summaries.pages.evidence import by_importance
 from visual_summaries.summaries.pipeline import recorded_settings, redo
 from visual_summaries.summaries.semantics.options import ImportanceOptions
 from visual_summaries.summaries.settings import Settings
@@ -49,9 +50,12 @@ def main(arguments: Sequence[str]) -> None:
     device = choose_device(options.device).type
     network = partial(recorded_classifier, options.run, device, options.model, options.trust)
     run = redo(options.run, "importance", "importance", network=network, device=device, settings=settings)
+    measured = [one for one in by_importance(run.summaries) if one.measured]
+    if not measured:
+        print(f"no cluster has {options.importance.min_members} members, which it needs to be measured")
+        return
     print("summary  importance  interval          elsewhere  images")
-    measured = [one for one in run.summaries if "importance" in one.scores]
-    for one in sorted(measured, key=lambda one: -one.scores["importance"]):
+    for one in measured:
         scores, control = one.scores, one.scores.get("control")
         interval = f"{scores['low']:6.3f} to {scores['high']:6.3f}"
         elsewhere = "     -" if control is None else f"{control:6.3f}"

@@ -30,7 +30,7 @@ from visual_summaries.summaries.store import Run, frame_path, read_images
 
 MASKS_VERSION = 3
 
-IMPORTANCE_VERSION = 1
+IMPORTANCE_VERSION = 2
 
 MATCHING_OPTIONS = ("proposals", "appearance", "similarity")
 
@@ -359,7 +359,7 @@ IMAGE_CHAIN: Chain[ImageContext] = (
     Stage(
         name="gallery",
         unit="pictures",
-        version=4,
+        version=5,
         packages=("pillow", "jinja2"),
         inputs=_gallery_inputs,
         files=_gallery_files,

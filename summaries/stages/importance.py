@@ -126,9 +126,7 @@ def run_importance(
 def _image_key(run: Run, row: ImageRow, target: int, parts: Sequence[Part], key: str) -> str:
     """A hash of what the record of an image depends on."""
     mask = hash_file(run.path / "masks" / f"{row.id}.png")
-    found = [
-        (one.summary.summary, one.summary.kept, one.measured, one.member.part, one.member.box) for one in parts
-    ]
+    found = [(one.summary.summary, one.summary.kept, one.measured, one.member.part, one.member.box) for one in parts]
     return digest([key, row.id, row.sha256, mask, target, found])
 
 

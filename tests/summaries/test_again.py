@@ -217,3 +217,25 @@ def test_the_level_of_intervals_is_changed_without_measuring_again(folder, copy,
     after = files(copy)
     assert records
     assert {name: after[name][1] for name in records} == records
+
+
+def test_where_no_cluster_has_enough_members_the_command_says_so(copy, capfd):
+    arguments = ["importance", str(copy), "--trust", "--set.importance.min-members"]
+    assert main([*arguments, "99"]) == 0
+    assert capfd.readouterr().out == "no cluster has 99 members, which it needs to be measured\n"
+    assert main([*arguments, "3"]) == 0
+    head, *rows = capfd.readouterr().out.splitlines()
+    assert head.startswith("summary  importance")
+    assert len(rows) == sum(len(one.members) >= 3 for one in Run(copy).summaries)
+
+
+@pytest.mark.parametrize("command", [["gallery"], ["name"]])
+def test_a_run_that_was_made_before_importance_names_what_continues_it(copy, command, fails):
+    info = json.loads((copy / "run.json").read_text())
+    del info["stages"]["importance"]
+    (copy / "run.json").write_text(json.dumps(info))
+    more = ["0", "shapes"] if command == ["name"] else []
+    assert "the stage importance is not done" in fails([*command, copy, *more])
+    assert main(["status", str(copy)]) == 0
+    assert main(["importance", str(copy), "--trust"]) == 0
+    assert main([*command, str(copy), *more]) == 0

@@ -17,6 +17,7 @@ from visual_summaries.clustering.clusters.affinity import propagate
 from visual_summaries.masks.errors import UserError
 from visual_summaries.summaries.cli import main
 from visual_summaries.summaries.cli.status import describe
+from visual_summaries.summaries.pages.evidence import evidence_of
 from visual_summaries.summaries.similarity_file import read_matched
 from visual_summaries.summaries.store import Run
 
@@ -131,6 +132,9 @@ def read_all(path):
     for one in run.summaries:
         assert all(member.image in ids for member in one.members)
     assert 0 <= run.clustered <= len(run.parts)
+    assert run.level is None or 0 <= run.level <= 1.001
+    assert all(loss is None or np.isfinite(loss) for loss in run.completeness.values())
+    assert all(row.bar <= 100 for row in evidence_of(run).relied_on)
     for image in ids:
         assert run.frame(image).ndim == 3
         masks = run.mask(image)

@@ -8,7 +8,8 @@ from html import unescape
 
 import pytest
 
-from visual_summaries.summaries.files import write_json
+from visual_summaries.masks.errors import UserError
+from visual_summaries.summaries.files import hash_file, write_json
 from visual_summaries.summaries.pages.evidence import by_importance, crop_style, evidence_of
 from visual_summaries.summaries.pages.gallery import write_gallery
 from visual_summaries.summaries.store import Run
@@ -33,7 +34,8 @@ def measured(make_run):
             summaries[number]["scores"] |= values
         write_json(run.path / "summaries.json", summaries)
         info = json.loads((run.path / "run.json").read_text())
-        info["stages"] = {"importance": {"status": "done", "inputs": {}, "counts": {}}}
+        digests = {"summaries.json": hash_file(run.path / "summaries.json")}
+        info["stages"] = {"importance": {"status": "done", "inputs": {}, "counts": {}, "digests": digests}}
         write_json(run.path / "run.json", info)
         write_json(run.path / "evaluation" / "importance.json", {"level": 0.95, "completeness": completeness})
         return Run(run.path)
@@ -62,9 +64,10 @@ def test_summaries_stand_by_falling_importance(measured):
 def test_the_sentence_tells_what_was_measured(measured):
     told = sentence(measured(**{"kept summaries together": 0.6, "whole mask": 0.98}))
     assert told == (
-        'Without the <i>"spire"</i> & co the probability of the class falls by 40 points (the same outlines removed '
-        "elsewhere: 10 points). One other summary has no clear effect. Without all kept summaries together it falls by "
-        "60 points, without the whole mask by 98 points. One pruned cluster also has a clear effect: Cluster 3 (31 "
+        'Without the <i>"spire"</i> & co the probability of the class falls by 40 points in the 3 '
+        "images that show it "
+        "(the same outlines removed elsewhere: 10 points). One other summary has no clear effect. Without all kept summaries together it falls by "
+        "60 points, without the whole mask by 98 points (means over all images). One pruned cluster also has a clear effect: Cluster 3 (31 "
         "points)."
     )
 
@@ -109,3 +112,33 @@ def test_a_crop_holds_its_box(box, size):
             assert start <= one + 0.2
             assert start + side >= one + extent - 0.2
     assert side == pytest.approx(min(1.2 * max(wide, high), *size), rel=0.01)
+
+
+def test_completeness_of_other_clusters_is_not_shown(measured):
+    run = measured(**{"kept summaries together": 0.6, "whole mask": 0.98})
+    assert run.completeness["whole mask"] == 0.98
+    summaries = json.loads((run.path / "summaries.json").read_text())
+    write_json(run.path / "summaries.json", summaries[:3])  # clustered again, and stopped before importance
+    assert (Run(run.path).completeness, Run(run.path).level) == ({}, None)
+
+
+def test_scores_that_are_incomplete_were_not_measured(measured):
+    for missing in ("importance", "low", "high"):
+        run = measured({1: {name: value for name, value in MEASURED[1].items() if name != missing}})
+        assert not evidence_of(run).measured
+        assert sentence(run) == "The importance of these summaries was not measured."
+
+
+def test_a_lost_file_of_importance_names_the_command_that_makes_it(measured):
+    run = measured()
+    (run.path / "evaluation" / "importance.json").unlink()
+    with pytest.raises(UserError, match="run `visual-summaries importance` on the folder"):
+        evidence_of(Run(run.path))
+
+
+def test_the_page_explains_importance_where_it_was_measured(measured, make_run):
+    text = " ".join(write_gallery(measured()).read_text().split())
+    assert "so is its 95% bootstrap interval" in text
+    assert "importance <b>40 points</b> (25 to 50, control 10)" in text
+    assert ">low <b>" not in text
+    assert "bootstrap" not in write_gallery(make_run("other")).read_text()
