@@ -89,14 +89,14 @@ def path(tmp_path):
     return tmp_path
 
 
-def measure(path, classifier, options=None, fresh=False):
+def measure(path, classifier, options=None, fresh=False, targets=None):
     ticks = []
     with classifier:
         run_importance(
             path,
             classifier,
             options or ImportanceOptions(),
-            {image: 0 for image in Run(path).ids},
+            targets or {image: 0 for image in Run(path).ids},
             seed=0,
             key="k",
             fresh=fresh,
@@ -243,3 +243,20 @@ def test_two_copies_of_a_photograph_have_the_effect_of_their_own_mask(path):
     write_png(path / "masks" / "i1.png", np.zeros((SIDE, SIDE), bool))  # it is measured again when its mask changes
     measure(path, RED)
     assert completeness(path)["whole mask"] == pytest.approx(4 / 6)
+
+
+def test_the_effect_is_that_of_the_class_of_each_image(path):
+    other = {image: int(image in ("i1", "i4")) for image in Run(path).ids}
+    found = measure(path, RED, targets=other)
+    assert found[0]["importance"] == pytest.approx((4 - 2) / 6)  # the other class gains what the first one loses
+    assert found[0]["log_odds"] == pytest.approx(80 * (4 - 2) / 6)
+
+
+def test_the_control_is_the_mean_of_places_on_the_mask_and_off_it():
+    def control(*places):
+        removals = [Removal(0, 0, "i", 0.9, 0.1, 1.0, on, off) for on, off in places]
+        return importance_of(removals, 2, ImportanceOptions(), 0).control
+
+    assert control((0.1, 0.3), (0.4, None)) == pytest.approx(0.3)
+    assert control((None, 0.2), (None, None)) == pytest.approx(0.2)
+    assert control((None, None)) is None
