@@ -64,11 +64,10 @@ def test_summaries_stand_by_falling_importance(measured):
 def test_the_sentence_tells_what_was_measured(measured):
     told = sentence(measured(**{"kept summaries together": 0.6, "whole mask": 0.98}))
     assert told == (
-        'Without the <i>"spire"</i> & co the probability of the class falls by 40 points in the 3 '
-        "images that show it "
-        "(the same outlines removed elsewhere: 10 points). One other summary has no clear effect. Without all kept summaries together it falls by "
-        "60 points, without the whole mask by 98 points (means over all images). One pruned cluster also has a clear effect: Cluster 3 (31 "
-        "points)."
+        'Without the <i>"spire"</i> & co the probability of the class falls by 40 points in the 3 images that show it '
+        "(the same outlines removed elsewhere: 10 points). One other summary has no clear effect. Without all kept "
+        "summaries together it falls by 60 points, without the whole mask by 98 points (means over all images). One "
+        "pruned cluster also has a clear effect: Cluster 3 (31 points)."
     )
 
 
