@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from visual_summaries.masks.errors import UserError
-from visual_summaries.summaries.files import csv_bytes, hash_bytes, read_json, write_bytes, write_json
+from visual_summaries.summaries.files import check_plain, csv_bytes, hash_bytes, read_json, write_bytes, write_json
 from visual_summaries.summaries.folders import inside, put_aside
 from visual_summaries.summaries.summary import Summary
 
@@ -72,7 +72,7 @@ def read_names(run: Path, summaries: Sequence[Summary]) -> dict[int, str]:
         UserError: If one of the files is there and cannot be read.
     """
     table, record = inside(run, "names.csv"), _read_record(run)
-    if table.exists() and hash_bytes(table.read_bytes()) not in record.tables:
+    if _was_edited(table, record):
         known = {one.summary for one in summaries}
         return {row.summary: row.name for row in read_rows(table) if row.summary in known and row.name}
     exemplars = {one.summary: exemplar_of(one) for one in summaries}
@@ -107,7 +107,7 @@ def carry_names(run: Path, old: Sequence[Summary], new: Sequence[Summary]) -> di
     noted = record.names | noted | {exemplar: carried[n] for exemplar, n in exemplars.items() if n in carried}
     if noted != record.names:
         write_json(run / "names.json", {"names": noted, "tables": record.tables})
-    if table.exists() and hash_bytes(table.read_bytes()) not in record.tables:
+    if _was_edited(table, record):
         put_aside(table)  # its names are noted now, and its numbers are of no more use
     return carried
 
@@ -126,7 +126,7 @@ def write_names(run: Path, names: Mapping[int, str], summaries: Sequence[Summary
     noted = gone | {exemplars[number]: names[number] for number in sorted(names)}
     data = csv_bytes(NameRow, [NameRow(number, names[number]) for number in sorted(names)])
     now = [hash_bytes(data)]
-    before = [hash_bytes(table.read_bytes())] if table.exists() else []
+    before = [_hash_of(table)] if table.exists() else []
     write_json(run / "names.json", {"names": noted, "tables": [*before, *now]})
     if before and not set(before) <= {*record.tables, *now}:
         put_aside(table)  # a person edited it, and may have noted more than names in it
@@ -180,6 +180,16 @@ def _whole(text: str) -> int:
 def _read_record(run: Path) -> NameRecord:
     file = inside(run, "names.json")
     return read_json(file, NameRecord) if file.exists() else NameRecord()
+
+
+def _was_edited(table: Path, record: NameRecord) -> bool:
+    """Whether the table is there and is none that this program wrote."""
+    return table.exists() and _hash_of(table) not in record.tables
+
+
+def _hash_of(table: Path) -> str:
+    check_plain(table)
+    return hash_bytes(table.read_bytes())
 
 
 def _text(file: Path) -> str:

@@ -12,8 +12,7 @@ from visual_summaries.masks.errors import UserError
 from visual_summaries.masks.options import Filled, Named, Options, Range, hints
 from visual_summaries.summaries.settings import Settings, override, plain, read_config
 
-SEEDS = range(8)
-CASES = 30
+CASES = 240
 """Configurations a seed."""
 
 ODD = (
@@ -148,10 +147,9 @@ def read(file):
     return True
 
 
-@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("suffix", [".toml", ".json"])
-def test_mutated_configurations(tmp_path, suffix, seed):
-    rng = random.Random(seed)
+def test_mutated_configurations(tmp_path, suffix):
+    rng = random.Random(0)
     accepted = 0
     for case in range(CASES):
         file = tmp_path / f"{case}{suffix}"
