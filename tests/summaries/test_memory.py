@@ -1,5 +1,6 @@
 """The memory of the mask stage is that of a batch, however many images there are, and a batch shrinks to fit."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -107,7 +108,7 @@ class SmallMemory(nn.Module):
         return logits
 
 
-def test_a_batch_that_does_not_fit_into_memory_is_halved_and_gives_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_batch_that_does_not_fit_into_memory_is_halved_and_gives_the_same(caplog: pytest.LogCaptureFixture) -> None:
     images, targets = torch.rand(5, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1)), torch.arange(5) % 3
     schedule = preset("compact")
     shorter = {name: replace(getattr(schedule, name), iterations=12) for name in ("smooth", "crisp")}
@@ -120,12 +121,13 @@ def test_a_batch_that_does_not_fit_into_memory_is_halved_and_gives_the_same(caps
         with Classifier(network, frame=Frame((SIDE, SIDE), SIDE, "bilinear"), normalisation=normalisation) as model:
             network.most = most
             model.network.double()
-            found.append(find_masks(model, images.double(), targets, settings, seed=3))
+            with caplog.at_level(logging.INFO):
+                found.append(find_masks(model, images.double(), targets, settings, seed=3))
     halved, whole = found
     assert np.array_equal(halved.binary, whole.binary)
     np.testing.assert_allclose(halved.crisp, whole.crisp, atol=2e-3)
     assert [len(losses) for losses in halved.history] == [len(losses) for losses in whole.history]
-    assert "5 images at once do not fit into memory: 2 and 3" in capsys.readouterr().err
+    assert "5 images at once do not fit into memory: 2 and 3" in caplog.text
 
 
 def test_one_image_that_does_not_fit_is_an_error() -> None:
