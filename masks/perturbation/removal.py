@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 SIDE = 128
-"""Longer side of the image in which outlines are found, in pixels. A minimum cut in a larger image takes as long as the
-masks and gives the same ranks."""
+"""Longer side of the image in which outlines are found, in pixels; larger images are reduced to it, which bounds the
+time of the minimum cut."""
 
 RING = 4 / 128
 """Width of the ring that fills a hole, as a fraction of the image's longer side."""
@@ -25,7 +25,7 @@ SMALLEST = 0.1
 """Smallest outline, as a fraction of its box; below it the whole box is removed."""
 
 _ITERATIONS = 1
-"""More give the same outlines (docs/decisions.md), and cost as much again."""
+"""More iterations give the same outlines on the embedded world and take longer (docs/decisions.md)."""
 
 
 def outline(image: NDArray[np.uint8], box: tuple[float, float, float, float]) -> NDArray[np.bool_]:
